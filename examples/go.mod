@@ -1,0 +1,5 @@
+module github.com/usagebook/usagebook/examples
+
+go 1.25
+
+replace github.com/usagebook/usagebook => ../
