@@ -69,6 +69,12 @@ type Sealer struct {
 	lifetime  time.Duration
 	maxLength int
 	now       func() time.Time
+	scratch   sync.Pool // of *scratch
+}
+
+// scratch is the room in which one token is put together or taken apart.
+type scratch struct {
+	raw, text []byte
 }
 
 // New returns a sealer with the options given, which it copies. The error lists
@@ -79,6 +85,7 @@ func New(opts *Options) (*Sealer, error) {
 		o = *opts
 	}
 	s := &Sealer{keys: make(map[string]*signer, len(o.Keys)), lifetime: o.Lifetime, maxLength: o.MaxLength, now: o.Now}
+	s.scratch.New = func() any { return new(scratch) }
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -131,26 +138,42 @@ func randomKey() Key {
 // signer makes the signatures of one key.
 type signer struct {
 	id   string
-	pool sync.Pool // of hash.Hash: setting up HMAC costs more than a signature
+	pool sync.Pool // of *mac: setting up HMAC costs more than a signature
+}
+
+type mac struct {
+	hash.Hash
+	sum [signatureLen]byte
 }
 
 func newSigner(key Key) *signer {
 	secret := slices.Clone(key.Secret)
-	return &signer{id: key.ID, pool: sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+	return &signer{id: key.ID, pool: sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
 }
 
 // purpose is signed before every token, so that a secret that a host uses for
 // something else too cannot be made to sign a token there.
 var purpose = []byte("usagebook page token\x00")
 
-// appendSignature appends the signature of b[:n] to out.
+// appendSignature appends the signature of content to out.
 func (s *signer) appendSignature(out, content []byte) []byte {
-	h := s.pool.Get().(hash.Hash)
-	defer s.pool.Put(h)
-	h.Reset()
-	h.Write(purpose)
-	h.Write(content)
-	return h.Sum(out)
+	m := s.pool.Get().(*mac)
+	defer s.pool.Put(m)
+	return m.sign(out, content)
+}
+
+// verify reports whether a signature is that of content, in constant time.
+func (s *signer) verify(content, signature []byte) bool {
+	m := s.pool.Get().(*mac)
+	defer s.pool.Put(m)
+	return hmac.Equal(m.sign(m.sum[:0], content), signature)
+}
+
+func (m *mac) sign(out, content []byte) []byte {
+	m.Reset()
+	m.Write(purpose)
+	m.Write(content)
+	return m.Sum(out)
 }
 
 // encoding is strict: bits beyond the last byte must be zero, or two texts
@@ -171,16 +194,19 @@ func (s *Sealer) Seal(t Token) (string, error) {
 	if err := t.check(); err != nil {
 		return "", err
 	}
-	var buffer [512]byte
-	b := append(buffer[:0], version, byte(len(s.signer.id)))
+	room := s.scratch.Get().(*scratch)
+	defer s.scratch.Put(room)
+	b := append(room.raw[:0], version, byte(len(s.signer.id)))
 	b = append(b, s.signer.id...)
 	b = t.appendTo(b)
+	room.raw = b
 	if length := encoding.EncodedLen(len(b) + signatureLen); length > s.maxLength {
 		return "", fmt.Errorf("paginate: seal: %w: %d bytes with a cursor of %d values, at most %d are allowed",
 			ErrTokenLength, length, len(t.Keys), s.maxLength)
 	}
-	b = s.signer.appendSignature(b, b)
-	return encoding.EncodeToString(b), nil
+	room.raw = s.signer.appendSignature(b, b)
+	room.text = encoding.AppendEncode(room.text[:0], room.raw)
+	return string(room.text), nil
 }
 
 // Open returns the token of a text if it is sound, was sealed by one of the
@@ -201,8 +227,11 @@ func (s *Sealer) Open(text string, b Binding) (Token, error) {
 			return Token{}, refuse(ErrToken, "a line break at byte %d", i)
 		}
 	}
-	var buffer [512]byte
-	raw, err := encoding.AppendDecode(buffer[:0], []byte(text))
+	room := s.scratch.Get().(*scratch)
+	defer s.scratch.Put(room)
+	room.text = append(room.text[:0], text...)
+	raw, err := encoding.AppendDecode(room.raw[:0], room.text)
+	room.raw = raw
 	if err != nil {
 		return Token{}, refuse(ErrToken, "it is not base64url without padding: %v", err)
 	}
@@ -219,8 +248,7 @@ func (s *Sealer) Open(text string, b Binding) (Token, error) {
 	if key == nil {
 		return Token{}, refuse(ErrTokenKey, "it was signed with a key that is not configured here; give every process the same keys, and keep an old key while its tokens live")
 	}
-	var sum [signatureLen]byte
-	if !hmac.Equal(key.appendSignature(sum[:0], content), signature) {
+	if !key.verify(content, signature) {
 		return Token{}, refuse(ErrToken, "its signature does not fit")
 	}
 	t, err := decode(content[idEnd:])

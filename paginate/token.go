@@ -140,7 +140,10 @@ func appendText(b []byte, s string) []byte {
 // and the fault is asked for once at the end.
 type reader struct {
 	rest []byte
-	err  error
+	// whole is the same content as a string: every text is a part of it, so that
+	// a cursor of many strings costs one allocation.
+	whole string
+	err   error
 }
 
 var errLayout = errors.New("the signed content has another layout than its version")
@@ -194,7 +197,14 @@ func (r *reader) count() int64 {
 	return int64(n)
 }
 
-func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
+func (r *reader) text() string {
+	n := r.uvarint()
+	at := len(r.whole) - len(r.rest)
+	if r.bytes(n); r.err != nil {
+		return ""
+	}
+	return r.whole[at : at+int(n)]
+}
 
 func (r *reader) value() Value {
 	switch kind := Kind(r.byte()); kind {
@@ -214,7 +224,7 @@ func (r *reader) value() Value {
 	case KindDecimal:
 		text := r.text()
 		// Values are compared as text, which is right for canonical text only.
-		if canon, err := canonical(text); err == nil && canon == text {
+		if isCanonical(text) {
 			return Value{kind: kind, text: text}
 		}
 	}
@@ -226,7 +236,7 @@ func (r *reader) value() Value {
 // a fault here means that a holder of the key writes another layout under this
 // version; it is refused like any other token that cannot be read.
 func decode(b []byte) (Token, error) {
-	r := &reader{rest: b}
+	r := &reader{rest: b, whole: string(b)}
 	var t Token
 	copy(t.Scope[:], r.bytes(32))
 	copy(t.Query[:], r.bytes(32))

@@ -163,6 +163,21 @@ func canonical(text string) (string, error) {
 	return b.String(), nil
 }
 
+// isCanonical reports whether canonical would return text itself.
+func isCanonical(text string) bool {
+	digits := strings.TrimPrefix(text, "-")
+	whole, fraction, point := strings.Cut(digits, ".")
+	switch {
+	case whole == "" || !isDigits(whole) || !isDigits(fraction) || len(whole) > MaxDigits || len(fraction) > MaxDigits:
+		return false
+	case point && (fraction == "" || fraction[len(fraction)-1] == '0'):
+		return false
+	case whole[0] == '0':
+		return len(whole) == 1 && (point || digits == text) // 0.5, -0.5 and 0, but not 00.5 and -0
+	}
+	return true
+}
+
 func isDigits(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
