@@ -1,0 +1,453 @@
+package usage
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/filter"
+	"github.com/usagebook/usagebook/paginate"
+)
+
+// maxFilled bounds the rows of a zero-filled answer.
+const maxFilled = 100_000
+
+// Query answers a page of a query in a scope.
+//
+// Errors: ErrScope for the zero Scope; ErrInvalid for a query that cannot be
+// understood, with a *filter.Error inside where an expression is at fault;
+// paginate.ErrToken and its kin for a token; ErrTooLarge; and those of the
+// store.
+func (b *Book) Query(ctx context.Context, scope Scope, query Query) (*Page, error) {
+	page, err := b.query(ctx, scope, query)
+	if err != nil {
+		return nil, fmt.Errorf("usage: %w", err)
+	}
+	return page, nil
+}
+
+func (b *Book) query(ctx context.Context, scope Scope, query Query) (*Page, error) {
+	q, err := b.compile(ctx, scope, query)
+	if err != nil {
+		return nil, err
+	}
+	p, err := q.pager()
+	if err != nil {
+		return nil, err
+	}
+	if q.records {
+		err = p.readRecords(ctx)
+	} else {
+		err = p.readRows(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.page()
+}
+
+// Rows yields the rows of a whole answer, all of one moment, page by page in
+// the background of the loop: Limit caps them, PageSize and Token are not
+// needed. After an error it yields nothing more.
+func (b *Book) Rows(ctx context.Context, scope Scope, query Query) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		fail := func(err error) { yield(Row{}, fmt.Errorf("usage: %w", err)) }
+		q, err := b.compile(ctx, scope, query)
+		if err != nil {
+			fail(err)
+			return
+		}
+		p, err := q.pager()
+		if err != nil {
+			fail(err)
+			return
+		}
+		p.size = -1
+		if q.src.Limit > 0 {
+			p.size = q.src.Limit - int(p.seen)
+		}
+		if q.records && q.byStart() && p.offset == 0 {
+			stopped := false
+			n := 0
+			err = p.stream(ctx, func(s *Stored) error {
+				if p.size >= 0 && n == p.size {
+					return errStop
+				}
+				n++
+				if !yield(q.recordRow(s), nil) {
+					stopped = true
+					return errStop
+				}
+				return nil
+			})
+			if err != nil && !stopped {
+				fail(err)
+			}
+			return
+		}
+		if q.records {
+			err = p.readRecords(ctx)
+		} else {
+			err = p.readRows(ctx)
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		for i, it := range p.found.sorted() {
+			if i < p.offset {
+				continue
+			}
+			if p.size >= 0 && i-p.offset == p.size {
+				return
+			}
+			if !yield(q.row(&it), nil) {
+				return
+			}
+		}
+	}
+}
+
+// pager collects the items of one page.
+type pager struct {
+	q *query
+	// size is how many to answer, negative for all; offset how many to pass
+	// over where the cursor could not hold the keys.
+	size   int
+	offset int
+	after  []filter.Value // the keys of the last item of the page before
+	seen   int64
+	total  int64
+	count  bool // total is to be counted
+	found  least
+}
+
+func (q *query) pager() (*pager, error) {
+	p := &pager{q: q, size: q.src.PageSize}
+	if t := q.token; t != nil {
+		p.seen = t.Seen
+		p.total = t.Total
+		if len(t.Keys) > 0 {
+			var err error
+			if p.after, err = uncursor(t.Keys); err != nil {
+				return nil, err
+			}
+		} else {
+			p.offset = int(t.Seen)
+		}
+	}
+	p.count = q.src.Count && (q.token == nil || p.total == 0)
+	if l := q.src.Limit; l > 0 {
+		p.size = max(0, min(p.size, l-int(p.seen)))
+	}
+	return p, nil
+}
+
+// start readies the collection: one item more than the page has tells whether
+// there is a next page.
+func (p *pager) start() {
+	p.found = least{q: p.q, most: -1}
+	if p.size >= 0 {
+		p.found.most = p.offset + p.size + 1
+	}
+}
+
+func (p *pager) offer(it item) error {
+	if p.after != nil && p.q.compare(it.keys, p.after) <= 0 {
+		return nil
+	}
+	p.found.add(it)
+	if most := p.q.book.opts.MaxGroups; len(p.found.items) > most {
+		return fmt.Errorf("query: %w: more than %d rows to put in order; narrow the query or read it by pages", ErrTooLarge, most)
+	}
+	return nil
+}
+
+func (p *pager) readRows(ctx context.Context) error {
+	q := p.q
+	p.start()
+	r, err := q.book.run(ctx, q)
+	if err != nil {
+		return err
+	}
+	if p.count {
+		p.total = int64(len(r.fold.accs))
+	}
+	for _, a := range r.fold.accs {
+		it, err := q.rowItem(a, false)
+		if err != nil {
+			return err
+		}
+		if err := p.offer(it); err != nil {
+			return err
+		}
+	}
+	if q.src.ZeroFill {
+		return p.fill(r.fold)
+	}
+	return nil
+}
+
+// fill adds rows for the windows in which a group was silent.
+func (p *pager) fill(f *fold) error {
+	q := p.q
+	if len(q.groups) == 0 && len(f.groups) == 0 {
+		f.newGroup("", nil)
+	}
+	w := q.src.Window
+	if w.Unit == aggregate.None {
+		if len(q.groups) == 0 && len(f.accs) == 0 {
+			return p.fillOne(&acc{group: f.groups[""], from: q.from, to: q.to, measures: make([]tally, len(q.measures))})
+		}
+		return nil
+	}
+	if len(f.groups) == 0 || q.from >= q.to {
+		return nil
+	}
+	windows := w.Count(q.src.From, q.src.To, maxFilled)
+	if windows*len(f.groups) > maxFilled {
+		return fmt.Errorf("query: %w: zero fill of %d groups over more than %d windows makes more than %d rows; use a shorter range or longer windows",
+			ErrTooLarge, len(f.groups), maxFilled/len(f.groups), maxFilled)
+	}
+	empty := make([]tally, len(q.measures))
+	for from, to := range w.All(q.src.From, q.src.To) {
+		for _, g := range f.groups {
+			k := accKey{g.number, from.UnixMicro()}
+			if f.accs[k] != nil {
+				continue
+			}
+			if err := p.fillOne(&acc{group: g, from: k.window, to: to.UnixMicro(), measures: empty}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pager) fillOne(a *acc) error {
+	if p.count {
+		p.total++
+	}
+	it, err := p.q.rowItem(a, true)
+	if err != nil {
+		return err
+	}
+	return p.offer(it)
+}
+
+func (p *pager) readRecords(ctx context.Context) error {
+	p.start()
+	q := p.q
+	n := int64(0)
+	visit := func(s *Stored) error {
+		it, err := q.recordItem(s)
+		if err != nil {
+			return err
+		}
+		n++
+		return p.offer(it)
+	}
+	var err error
+	if q.byStart() && !p.count {
+		err = p.stream(ctx, func(s *Stored) error {
+			if err := visit(s); err != nil {
+				return err
+			}
+			if p.size >= 0 && len(p.found.items) == p.found.most {
+				return errStop
+			}
+			return nil
+		})
+	} else {
+		err = p.scan(ctx, q.selection(), visit)
+	}
+	if p.count {
+		p.total = n
+	}
+	return err
+}
+
+// stream visits the records of the answer in the order of start.
+func (p *pager) stream(ctx context.Context, visit func(*Stored) error) error {
+	sel := p.q.selection()
+	sel.Order = ByStart
+	if n := len(p.after); n >= 4 {
+		k := p.after[n-4:]
+		sel.Resume = &aggregate.Position{Start: k[0].Micros(), Source: k[1].Str(), ID: k[2].Str(), Tenant: k[3].Str()}
+	}
+	return p.scan(ctx, sel, visit)
+}
+
+func (p *pager) scan(ctx context.Context, sel Selection, visit func(*Stored) error) error {
+	q := p.q
+	if q.mark.Sequence == 0 && q.mark.Extra == "" || q.from >= q.to {
+		return nil
+	}
+	row := new(recordRow)
+	return q.scanCounted(ctx, sel, func(s *Stored) error {
+		ok, err := q.recordAdmits(s, row)
+		if err != nil || !ok {
+			return err
+		}
+		return visit(s)
+	})
+}
+
+// page finishes the page and seals the token of the next one.
+func (p *pager) page() (*Page, error) {
+	q := p.q
+	items := p.found.sorted()
+	items = items[min(p.offset, len(items)):]
+	more := len(items) > p.size
+	if more {
+		items = items[:p.size]
+	}
+	out := &Page{Columns: q.columns, Rows: make([]Row, len(items)), AsOf: AsOf{Sequence: q.mark.Sequence}}
+	for i := range items {
+		out.Rows[i] = q.row(&items[i])
+	}
+	if q.src.Count {
+		out.Count = p.total
+		if q.src.Limit > 0 {
+			out.Count = min(out.Count, int64(q.src.Limit))
+		}
+	}
+	seen := p.seen + int64(len(items))
+	if !more || len(items) == 0 || q.src.Limit > 0 && seen >= int64(q.src.Limit) {
+		return out, nil
+	}
+	t := paginate.Token{Binding: q.binding(), Mark: q.mark.Sequence, Extra: q.mark.Extra, Seen: seen, Total: p.total}
+	if p.offset == 0 {
+		t.Keys = cursor(items[len(items)-1].keys)
+	}
+	if q.token != nil {
+		// The first page decides how long the walk may take.
+		t.Issued, t.Expires = q.token.Issued, q.token.Expires
+	}
+	var err error
+	if out.Next, err = q.book.tokens.Seal(t); err != nil {
+		t.Keys = nil // too long to travel: go by the number of rows
+		if out.Next, err = q.book.tokens.Seal(t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (q *query) row(it *item) Row {
+	if it.record != nil {
+		return q.recordRow(it.record)
+	}
+	a := it.acc
+	r := Row{Start: instant(a.from), End: instant(a.to), columns: q.columns, book: q.book, mark: q.mark, cells: len(q.groups)}
+	if q.src.On == RecordedTime && q.src.Window.Unit == aggregate.None {
+		// Without a window the bounds are those of the query's own clock.
+		r.Start, r.End = q.src.From, q.src.To
+	}
+	r.Cells = make([]filter.Value, 0, len(q.columns))
+	for i := range q.columns {
+		r.Cells = append(r.Cells, q.cellAt(a, i, it.filled))
+	}
+	return r
+}
+
+func (q *query) recordRow(s *Stored) Row {
+	r := Row{Start: s.Start, End: s.End, Record: s, columns: q.columns, book: q.book, mark: q.mark}
+	r.Cells = make([]filter.Value, len(q.columns))
+	for i, c := range q.columns {
+		r.Cells[i] = q.book.fields.reserved[c.Name].of(s)
+	}
+	return r
+}
+
+// Plan tells how a query would be read.
+type Plan struct {
+	// Reads are the requests to the store, in the order of reading.
+	Reads []PlanRead
+	// RowsRead is the number of rollup rows and records that are looked at.
+	RowsRead int64
+	// Records is the number of counted records behind the answer.
+	Records int64
+	// Raw says why no rollup can serve the query; empty when rollups can, as
+	// far as they reach.
+	Raw []string
+	// AsOf is the moment the plan is of, Checkpoint the one whose rollups are
+	// read.
+	AsOf       AsOf
+	Checkpoint uint64
+}
+
+// PlanRead is one request to the store.
+type PlanRead struct {
+	// Kind is "rollup"; "raw" for records up to the checkpoint, "tail" for those
+	// after it, and "restated" for a bucket whose rollup a correction made
+	// stale.
+	Kind string
+	// Projection names the set of dimensions of a rollup: "meter", "series" or
+	// one of Options.Rollups.
+	Projection string
+	// Level is hour, day or month for a rollup.
+	Level aggregate.Unit
+	// From and To bound event time, half-open, zero where open.
+	From, To time.Time
+	// Rows is the number of rollup rows or records that were looked at.
+	Rows int64
+}
+
+// Plan reads a query and answers how it was read instead of what: which
+// projections and levels of rollups, which records, and how many rows of each.
+func (b *Book) Plan(ctx context.Context, scope Scope, query Query) (*Plan, error) {
+	q, err := b.compile(ctx, scope, query)
+	if err != nil {
+		return nil, fmt.Errorf("usage: plan: %w", err)
+	}
+	out := &Plan{AsOf: AsOf{Sequence: q.mark.Sequence}}
+	var r *reader
+	if q.records {
+		r = &reader{q: q}
+		done := read{kind: "raw", from: q.from, to: q.to}
+		p := &pager{q: q}
+		err = p.scan(ctx, q.selection(), func(*Stored) error { done.rows++; return nil })
+		r.reads, r.counted = []read{done}, done.rows
+		q.raw = []string{"the answer is records"}
+	} else {
+		r, err = b.run(ctx, q)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("usage: plan: %w", err)
+	}
+	out.Raw, out.Records = q.raw, r.counted
+	for _, x := range r.reads {
+		if x.kind == "rollup" {
+			out.Checkpoint = q.state.Checkpoint
+		}
+		from, to := q.bounds(x.from, x.to)
+		out.Reads = append(out.Reads, PlanRead{Kind: x.kind, Projection: x.projection, Level: x.level, From: from, To: to, Rows: x.rows})
+		out.RowsRead += x.rows
+	}
+	return out, nil
+}
+
+// String returns the plan as lines for a person.
+func (p *Plan) String() string {
+	s := fmt.Sprintf("as of %d, rollups of %d: %d rows read for %d records\n", p.AsOf.Sequence, p.Checkpoint, p.RowsRead, p.Records)
+	for _, why := range p.Raw {
+		s += "  no rollups: " + why + "\n"
+	}
+	for _, r := range p.Reads {
+		s += "  " + r.Kind
+		if r.Projection != "" {
+			s += fmt.Sprintf(" %s by %s", r.Projection, r.Level)
+		}
+		bound := func(t time.Time) string {
+			if t.IsZero() {
+				return "open"
+			}
+			return t.Format(time.RFC3339Nano)
+		}
+		s += fmt.Sprintf(" from %s to %s: %d rows\n", bound(r.From), bound(r.To), r.Rows)
+	}
+	return s
+}

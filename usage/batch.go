@@ -1,0 +1,243 @@
+package usage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/usagebook/usagebook/rules"
+)
+
+// Batch is a list of records that a Book has normalised and judged, ready to be
+// booked. [Book.Prepare] is the only way to make one; [Store.Append] takes it.
+// A Batch is immutable.
+type Batch struct {
+	entries      []Entry
+	allOrNothing bool
+	now          time.Time
+}
+
+// Entry is one record of a batch with what the book thinks of it.
+type Entry struct {
+	// Record is normalised: its times are UTC microseconds, its dimensions and
+	// values sorted and canonical.
+	Record Record
+	// Verdict is the one to book it with.
+	Verdict Verdict
+	// Violations, when there are any, forbid booking it. The identity is still
+	// looked up first, so that a retry of a booked record has the same answer
+	// for ever.
+	Violations []Violation
+	// Anonymous: the identity itself is malformed, so that it cannot be booked
+	// and need not be looked up.
+	Anonymous bool
+	// Malformed: the content is nothing that could be booked, so that it
+	// differs from every booked content.
+	Malformed bool
+}
+
+// Len returns the number of records.
+func (b *Batch) Len() int { return len(b.entries) }
+
+// At returns the i-th entry, 0 <= i < Len. It is not to be changed.
+func (b *Batch) At(i int) *Entry { return &b.entries[i] }
+
+// AllOrNothing reports whether nothing may be booked when one record fails.
+func (b *Batch) AllOrNothing() bool { return b.allOrNothing }
+
+// Now is the book's clock when the batch was prepared, UTC, cut to the
+// microsecond. A store books the batch with Recorded = max(Now, the newest
+// Recorded in the store), or by a clock of its own that never runs backwards.
+func (b *Batch) Now() time.Time { return b.now }
+
+// Ledger is what a store must be able to say, inside the atomic step that books
+// a batch, for [Batch.Judge] to decide the outcomes.
+type Ledger interface {
+	// Find looks an identity up. found: it is booked; then same tells whether
+	// the booked content is that of the entry's record, and at and recorded
+	// where and when it is booked.
+	Find(e *Entry) (found, same bool, at uint64, recorded time.Time)
+
+	// Target looks up the record that a correction names: whether it is booked
+	// in the given tenant, whether it is itself a void, and which record
+	// corrects it, if one does.
+	Target(id Identity) (found bool, t Target)
+}
+
+// Target is what a [Ledger] knows of a correction's target.
+type Target struct {
+	Void        bool
+	CorrectedBy *Identity
+}
+
+// Judge decides the outcome of every entry by the rules of the book: identity
+// first, then the violations found before, then the correction's target. It
+// returns one entry for each record; those with Inserted are for the store to
+// book, in this order, and their Sequence and Recorded for the store to fill
+// in. Records that stand earlier in the batch count as booked for later ones.
+//
+// Stores call it under the lock or in the transaction that books the batch.
+func (b *Batch) Judge(l Ledger) []ReceiptEntry {
+	out := make([]ReceiptEntry, len(b.entries))
+	j := judge{batch: b, ledger: l, out: out}
+	if len(b.entries) > 1 {
+		j.first = make(map[Identity]int, len(b.entries))
+	}
+	failed := false
+	for i := range b.entries {
+		j.entry(i)
+		if o := out[i].Outcome; o == Conflict || o == Rejected {
+			failed = true
+		}
+	}
+	if failed && b.allOrNothing {
+		for i := range out {
+			switch {
+			case out[i].Outcome == Inserted:
+				out[i] = ReceiptEntry{Outcome: Withheld}
+			case out[i].Outcome == Duplicate && out[i].Sequence == 0 && !j.bookedBefore(i):
+				// It repeats a record of this very batch, which is withheld.
+				out[i] = ReceiptEntry{Outcome: Withheld}
+			}
+		}
+	}
+	return out
+}
+
+type judge struct {
+	batch  *Batch
+	ledger Ledger
+	out    []ReceiptEntry
+	first  map[Identity]int // the first entry of each identity in the batch
+	// corrected holds, for targets of corrections inserted by this batch, the
+	// index of the correction.
+	corrected map[Identity]int
+	repeats   map[int]bool // entries that repeat an earlier one of the batch
+}
+
+func (j *judge) bookedBefore(i int) bool { return !j.repeats[i] }
+
+func (j *judge) entry(i int) {
+	e, out := &j.batch.entries[i], &j.out[i]
+	if e.Anonymous {
+		*out = ReceiptEntry{Outcome: Rejected, Violations: e.Violations}
+		return
+	}
+	id := e.Record.Identity()
+	if j.first != nil {
+		if k, ok := j.first[id]; ok {
+			j.repeat(i, k)
+			return
+		}
+		j.first[id] = i
+	}
+	if found, same, at, recorded := j.ledger.Find(e); found {
+		*out = ReceiptEntry{Outcome: Duplicate, Sequence: at, Recorded: recorded}
+		if !same || e.Malformed {
+			out.Outcome = Conflict
+			out.Violations = conflictViolations(e)
+		}
+		return
+	}
+	if len(e.Violations) > 0 {
+		*out = ReceiptEntry{Outcome: Rejected, Violations: e.Violations}
+		return
+	}
+	if c := e.Record.Corrects; c != nil {
+		if v, head := j.target(e, c); v != nil {
+			*out = ReceiptEntry{Outcome: Rejected, Violations: []Violation{*v}, Head: head}
+			return
+		}
+		if j.corrected == nil {
+			j.corrected = make(map[Identity]int)
+		}
+		j.corrected[Identity{id.Tenant, c.Source, c.ID}] = i
+	}
+	*out = ReceiptEntry{Outcome: Inserted, Verdict: e.Verdict}
+}
+
+// repeat answers for an entry whose identity stood earlier in the batch, at k:
+// the first one is judged, later ones are compared with it.
+func (j *judge) repeat(i, k int) {
+	e, first := &j.batch.entries[i], &j.batch.entries[k]
+	if j.repeats == nil {
+		j.repeats = make(map[int]bool)
+	}
+	j.repeats[i] = true
+	if e.Malformed || first.Malformed || !SameContent(&e.Record, &first.Record) {
+		j.out[i] = ReceiptEntry{Outcome: Conflict, Sequence: j.out[k].Sequence, Recorded: j.out[k].Recorded, Violations: conflictViolations(e)}
+		return
+	}
+	j.out[i] = j.out[k]
+	switch j.out[k].Outcome {
+	case Inserted:
+		j.out[i] = ReceiptEntry{Outcome: Duplicate}
+	case Duplicate:
+		j.repeats[i] = false
+	}
+}
+
+func conflictViolations(e *Entry) []Violation {
+	own := Violation{Code: "conflict", Field: "id", Message: "the identity is booked with other content"}
+	return append([]Violation{own}, e.Violations...)
+}
+
+// target decides whether a correction may be booked. The head of the chain is
+// returned when the target has been corrected already.
+func (j *judge) target(e *Entry, c *Correction) (*Violation, *Identity) {
+	id := Identity{e.Record.Tenant, c.Source, c.ID}
+	found, t := j.lookup(id)
+	if !found {
+		return &Violation{Code: CodeTarget, Field: "corrects",
+			Message: "no record with source " + quoted(c.Source) + " and id " + quoted(c.ID) + " is booked for this tenant"}, nil
+	}
+	if t.CorrectedBy != nil {
+		head := *t.CorrectedBy
+		for {
+			_, next := j.lookup(head)
+			if next.CorrectedBy == nil {
+				break
+			}
+			head = *next.CorrectedBy
+		}
+		return &Violation{Code: CodeAlreadyCorrected, Field: "corrects",
+			Message: "the target is corrected already; the head of its chain is source " + quoted(head.Source) + ", id " + quoted(head.ID),
+			Params:  []rules.Param{{Name: "source", Value: head.Source}, {Name: "id", Value: head.ID}}}, &head
+	}
+	if t.Void && c.Kind == Replace {
+		return &Violation{Code: CodeReplacesVoid, Field: "corrects", Message: "a void cannot be replaced; void it to bring its target back"}, nil
+	}
+	return nil, nil
+}
+
+// lookup asks the ledger, and the earlier entries of the batch before it.
+func (j *judge) lookup(id Identity) (bool, Target) {
+	var t Target
+	found := false
+	if k, ok := j.first[id]; ok && j.out[k].Outcome == Inserted {
+		found = true
+		r := &j.batch.entries[k].Record
+		t.Void = r.Corrects != nil && r.Corrects.Kind == Void
+	} else {
+		found, t = j.ledger.Target(id)
+	}
+	if k, ok := j.corrected[id]; ok {
+		by := j.batch.entries[k].Record.Identity()
+		t.CorrectedBy = &by
+	}
+	return found, t
+}
+
+// SameContent reports whether two normalised records have the same content:
+// meter, start, end, values, dimensions and correction. Identity is not
+// content; neither is what the store adds.
+func SameContent(a, b *Record) bool {
+	if a.Meter != b.Meter || !a.Start.Equal(b.Start) || !a.End.Equal(b.End) ||
+		!slices.EqualFunc(a.Values.list, b.Values.list, func(x, y Value) bool { return x.Name == y.Name && x.Number.Equal(y.Number) }) ||
+		!a.Dimensions.Equal(b.Dimensions) {
+		return false
+	}
+	if a.Corrects == nil || b.Corrects == nil {
+		return a.Corrects == b.Corrects
+	}
+	return *a.Corrects == *b.Corrects
+}

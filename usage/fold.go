@@ -1,0 +1,344 @@
+package usage
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/filter"
+)
+
+// errValueCounted stops a fold that counts the distinct values of a dimension
+// whose name turns out to be the name of a value: see query.compileDistinct.
+var errValueCounted = errors.New("a name is both a value and a dimension")
+
+// fold adds everything that was read up into rows: rollups, groups that a store
+// added up, and records one by one, in any order.
+type fold struct {
+	q       *query
+	subs    map[string]*subGroup
+	groups  map[string]*outGroup
+	accs    map[accKey]*acc
+	locator aggregate.Locator
+	key     []byte
+	scratch []filter.Value
+}
+
+// outGroup is a group of the answer.
+type outGroup struct {
+	number int32
+	key    []filter.Value
+}
+
+// subGroup is a part of a group whose records the fold treats alike: beside
+// the group's fields it fixes what is counted distinctly and, where measures
+// are narrowed to meters, the meter.
+type subGroup struct {
+	group *outGroup
+	extra []filter.Value
+	// wants tells which measures take these records; nil: all.
+	wants []bool
+}
+
+type accKey struct {
+	group  int32
+	window int64
+}
+
+// acc is a row in the making.
+type acc struct {
+	group    *outGroup
+	from, to int64
+	records  int64
+	measures []tally
+}
+
+// tally is a measure in the making.
+type tally struct {
+	records  int64 // for counts of records
+	summary  aggregate.Summary
+	distinct *aggregate.Distinct
+	first    *aggregate.First
+	last     *aggregate.Last
+	// edge is the rollup bucket that holds the first or last record among
+	// those that only rollups were read of.
+	edge *edge
+}
+
+type edge struct{ from, to int64 }
+
+func newFold(q *query) *fold {
+	return &fold{q: q, subs: map[string]*subGroup{}, groups: map[string]*outGroup{}, accs: map[accKey]*acc{}, locator: q.src.Window.Locator()}
+}
+
+// sub returns the sub-group of a series.
+func (f *fold) sub(tenant, meter string, dims Dimensions, class VerdictClass) *subGroup {
+	f.key = f.key[:0]
+	f.scratch = f.scratch[:0]
+	for _, g := range f.q.groups {
+		f.scratch = append(f.scratch, g.ofSeries(tenant, meter, dims, class))
+	}
+	return f.subOf(f.scratch, tenant, meter, dims, class)
+}
+
+// subOf is sub for group values that are at hand; group is copied.
+func (f *fold) subOf(group []filter.Value, tenant, meter string, dims Dimensions, class VerdictClass) *subGroup {
+	f.key = f.key[:0]
+	for _, v := range group {
+		f.key = appendValueKey(f.key, v)
+	}
+	groupKey := len(f.key)
+	for _, x := range f.q.extra {
+		f.key = appendValueKey(f.key, x.ofSeries(tenant, meter, dims, class))
+	}
+	if f.q.pivot {
+		f.key = appendKeyText(f.key, meter)
+	}
+	if s := f.subs[string(f.key)]; s != nil {
+		return s
+	}
+	s := new(subGroup)
+	if s.group = f.groups[string(f.key[:groupKey])]; s.group == nil {
+		s.group = f.newGroup(string(f.key[:groupKey]), group)
+	}
+	for _, x := range f.q.extra {
+		s.extra = append(s.extra, x.ofSeries(tenant, meter, dims, class))
+	}
+	if f.q.pivot {
+		s.wants = make([]bool, len(f.q.measures))
+		for i := range f.q.measures {
+			s.wants[i] = f.q.measures[i].takes(meter)
+		}
+	}
+	f.subs[string(f.key)] = s
+	return s
+}
+
+func (f *fold) newGroup(key string, values []filter.Value) *outGroup {
+	g := &outGroup{number: int32(len(f.groups)), key: append([]filter.Value(nil), values...)}
+	f.groups[key] = g
+	return g
+}
+
+func (m *measure) takes(meter string) bool {
+	if m.meters == nil {
+		return true
+	}
+	for _, name := range m.meters {
+		if name == meter {
+			return true
+		}
+	}
+	return false
+}
+
+// row returns the row of a group that holds an instant.
+func (f *fold) row(g *outGroup, us int64) (*acc, error) {
+	k := accKey{group: g.number}
+	from, to := f.q.from, f.q.to
+	if f.q.src.Window.Unit != aggregate.None {
+		from, to = f.locator.Locate(us)
+		k.window = from
+	}
+	a := f.accs[k]
+	if a == nil {
+		if len(f.accs) >= f.q.book.opts.MaxGroups {
+			return nil, fmt.Errorf("query: %w: more than %d rows; group by fewer fields, use longer windows or a narrower filter", ErrTooLarge, f.q.book.opts.MaxGroups)
+		}
+		a = &acc{group: g, from: from, to: to, measures: make([]tally, len(f.q.measures))}
+		f.accs[k] = a
+	}
+	return a, nil
+}
+
+// summed takes in records of one sub-group and window that somebody else added
+// up. summary gives the summary of a value by its place in query.values, nil
+// where no record has it. bucket is where a first or last record is to be
+// looked for; nil when there is none to look for.
+func (f *fold) summed(s *subGroup, us, records int64, summary func(slot int) *aggregate.Summary, bucket *edge) error {
+	a, err := f.row(s.group, us)
+	if err != nil {
+		return err
+	}
+	a.records += records
+	for i := range f.q.measures {
+		m, t := &f.q.measures[i], &a.measures[i]
+		if s.wants != nil && !s.wants[i] {
+			continue
+		}
+		switch {
+		case m.extra >= 0:
+			if m.slot >= 0 {
+				if v := summary(m.slot); v != nil && v.Count > 0 {
+					return errValueCounted
+				}
+			}
+			t.addDistinct(s.extra[m.extra])
+		case m.slot < 0:
+			t.records += records
+		default:
+			v := summary(m.slot)
+			if v == nil || v.Count == 0 {
+				continue
+			}
+			t.summary.Merge(v)
+			if bucket == nil {
+				continue
+			}
+			if m.Aggregation == First && (t.edge == nil || bucket.from < t.edge.from) ||
+				m.Aggregation == Last && (t.edge == nil || bucket.from > t.edge.from) {
+				t.edge = bucket
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tally) addDistinct(v filter.Value) {
+	if t.distinct == nil {
+		t.distinct = new(aggregate.Distinct)
+	}
+	if !v.IsNull() {
+		t.distinct.Add(distinctKey(v))
+	}
+}
+
+func distinctKey(v filter.Value) string {
+	if v.Type() == filter.TypeString {
+		return v.Str()
+	}
+	// No text holds a NUL, so the number 5 and the text "5" stay two things.
+	return "\x00" + v.String()
+}
+
+// record takes in a record that counts. edgesOnly: only for the first and last
+// measures; everything else knows of it already.
+func (f *fold) record(r *Stored, edgesOnly bool) error {
+	group := f.scratch[:0]
+	for _, g := range f.q.groups {
+		group = append(group, g.of(r))
+	}
+	f.scratch = group
+	s := f.subOf(group, r.Tenant, r.Meter, r.Dimensions, r.Verdict.Class())
+	a, err := f.row(s.group, r.Start.UnixMicro())
+	if err != nil {
+		return err
+	}
+	if !edgesOnly {
+		a.records++
+	}
+	for i := range f.q.measures {
+		m, t := &f.q.measures[i], &a.measures[i]
+		if s.wants != nil && !s.wants[i] {
+			continue
+		}
+		edgy := m.Aggregation == First || m.Aggregation == Last
+		if edgesOnly && !edgy {
+			continue
+		}
+		switch {
+		case m.Aggregation == CountDistinct:
+			t.addDistinct(m.field.of(r))
+		case m.field == nil:
+			t.records++
+		default:
+			n, ok := m.number(r)
+			if !ok {
+				continue
+			}
+			if !edgy {
+				t.summary.Add(n)
+				continue
+			}
+			p := aggregate.Position{Start: r.Start.UnixMicro(), Source: r.Source, ID: r.ID, Tenant: r.Tenant}
+			if m.Aggregation == First {
+				if t.first == nil {
+					t.first = new(aggregate.First)
+				}
+				t.first.Add(p, n)
+			} else {
+				if t.last == nil {
+					t.last = new(aggregate.Last)
+				}
+				t.last.Add(p, n)
+			}
+		}
+	}
+	return nil
+}
+
+// number is the value of the measure in a record.
+func (m *measure) number(r *Stored) (aggregate.Number, bool) {
+	for _, k := range m.field.keys {
+		if n, ok := r.Values.Number(k); ok {
+			return n, true
+		}
+	}
+	return aggregate.Number{}, false
+}
+
+// cell is the finished figure. filled: the row stands for a silent window.
+func (q *query) cell(m *measure, t *tally, filled bool) filter.Value {
+	switch m.Aggregation {
+	case Count:
+		if m.field == nil {
+			return filter.Number(t.records, 0)
+		}
+		return filter.Number(t.summary.Count, 0)
+	case CountDistinct:
+		if t.distinct == nil {
+			return filter.Number(0, 0)
+		}
+		return filter.Number(t.distinct.Count(), 0)
+	case First:
+		if t.first != nil {
+			if _, n, ok := t.first.Get(); ok {
+				return numberValue(n)
+			}
+		}
+		return filter.Null()
+	case Last:
+		if t.last != nil {
+			if _, n, ok := t.last.Get(); ok {
+				return numberValue(n)
+			}
+		}
+		return filter.Null()
+	}
+	s := &t.summary
+	if s.Count == 0 {
+		if m.Aggregation == Sum && filled {
+			return filter.Number(0, 0)
+		}
+		return filter.Null()
+	}
+	switch m.Aggregation {
+	case Min:
+		return numberValue(s.Min)
+	case Max:
+		return numberValue(s.Max)
+	case Avg:
+		d, _ := s.Avg(int32(q.book.opts.AvgPlaces))
+		return filter.Decimal(d)
+	}
+	if n, err := s.Sum.Number(); err == nil {
+		return numberValue(n)
+	}
+	return filter.Decimal(s.Sum.Decimal())
+}
+
+// appendValueKey appends a form of a value that is equal for equal values only.
+func appendValueKey(b []byte, v filter.Value) []byte {
+	b = append(b, byte(v.Type()))
+	switch v.Type() {
+	case filter.TypeNull:
+	case filter.TypeString:
+		b = appendKeyText(b, v.Str())
+	case filter.TypeTime:
+		b = appendKeyText(b, strconv.FormatInt(v.Micros(), 36))
+	default:
+		b = appendKeyText(b, v.String())
+	}
+	return b
+}

@@ -1,0 +1,386 @@
+package usage
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits of a record, the same in every store.
+const (
+	maxIDBytes        = 256
+	maxNameBytes      = 128
+	maxDimensionBytes = 4 << 10
+	maxDimensions     = 64
+	maxValues         = 32
+	maxJSONDepth      = 32
+)
+
+// The instants that a record may carry: years 1 to 9999. The very first instant
+// is Go's zero time, which means "not given".
+var (
+	minTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	maxTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// checkText returns what is wrong with an id or a name, or nil.
+func checkText(field, s string, most int) *Violation {
+	switch {
+	case s == "":
+		return &Violation{Code: CodeRequired, Field: field, Message: "is required"}
+	case len(s) > most:
+		return &Violation{Code: CodeTooLong, Field: field, Message: fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), most)}
+	}
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < 0x20 || c == 0x7f {
+				return &Violation{Code: CodeCharacters, Field: field, Message: fmt.Sprintf("has the control character %#02x at byte %d", c, i)}
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			return &Violation{Code: CodeCharacters, Field: field, Message: fmt.Sprintf("is not valid UTF-8 at byte %d", i)}
+		}
+		if r >= 0x80 && r < 0xa0 {
+			return &Violation{Code: CodeCharacters, Field: field, Message: fmt.Sprintf("has the control character %U at byte %d", r, i)}
+		}
+		i += n
+	}
+	return nil
+}
+
+// micro cuts an instant to the microsecond towards the past and drops its zone
+// and its monotonic reading, so that equal instants are equal values.
+func micro(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMicro(t.UnixMicro()).UTC()
+}
+
+// normalize returns the canonical form of a record with everything that is
+// wrong with its shape, and with its meter's declaration.
+func (b *Book) normalize(in *Record) Entry {
+	e := Entry{Record: *in}
+	r := &e.Record
+	add := func(v *Violation) {
+		if v != nil {
+			e.Violations = append(e.Violations, *v)
+		}
+	}
+	add(checkText("tenant", r.Tenant, maxNameBytes))
+	add(checkText("source", r.Source, maxIDBytes))
+	add(checkText("id", r.ID, maxIDBytes))
+	e.Anonymous = len(e.Violations) > 0
+
+	if c := r.Corrects; c != nil {
+		own := *c
+		r.Corrects = &own
+		switch {
+		case c.Kind != Void && c.Kind != Replace:
+			add(&Violation{Code: CodeCorrection, Field: "corrects", Message: fmt.Sprintf("unknown kind of correction %d, allowed are Void and Replace", c.Kind)})
+		case c.Source == r.Source && c.ID == r.ID:
+			add(&Violation{Code: CodeCorrection, Field: "corrects", Message: "a record cannot correct itself"})
+		}
+		add(checkText("corrects.source", c.Source, maxIDBytes))
+		add(checkText("corrects.id", c.ID, maxIDBytes))
+		if c.Kind == Void {
+			if r.Meter != "" || !r.Start.IsZero() || !r.End.IsZero() || r.Values.Len() > 0 || len(r.Values.faults) > 0 || r.Dimensions.Len() > 0 {
+				add(&Violation{Code: CodeVoidContent, Field: "corrects", Message: "a void carries no meter, start, end, values or dimensions; use a replace to put other content in its target's place"})
+			}
+			e.Malformed = len(e.Violations) > 0
+			return e
+		}
+	}
+
+	add(checkText("meter", r.Meter, maxNameBytes))
+	add(b.normalizeTimes(r))
+	e.Violations = append(e.Violations, checkValues(r.Values)...)
+	r.Values.faults = nil
+	e.Violations = append(e.Violations, b.normalizeDimensions(r)...)
+	e.Malformed = len(e.Violations) > 0
+	if m := b.catalogue.byName[r.Meter]; m != nil {
+		e.Violations = append(e.Violations, m.check(r)...)
+	}
+	return e
+}
+
+func (b *Book) normalizeTimes(r *Record) *Violation {
+	r.Start, r.End = micro(r.Start), micro(r.End)
+	outside := func(field string, t time.Time) *Violation {
+		if t.Before(minTime) || !t.Before(maxTime) {
+			return &Violation{Code: CodeOutOfRange, Field: field, Message: "is outside the years 1 to 9999"}
+		}
+		return nil
+	}
+	if r.Start.IsZero() {
+		return &Violation{Code: CodeRequired, Field: "start", Message: "is required"}
+	}
+	if v := outside("start", r.Start); v != nil {
+		return v
+	}
+	if r.End.IsZero() {
+		return nil
+	}
+	if v := outside("end", r.End); v != nil {
+		return v
+	}
+	switch r.End.Compare(r.Start) {
+	case 0:
+		r.End = time.Time{} // an interval of no length is an instant
+	case -1:
+		return &Violation{Code: CodeEndBeforeStart, Field: "end",
+			Message: fmt.Sprintf("%s is before the start %s", r.End.Format(time.RFC3339Nano), r.Start.Format(time.RFC3339Nano))}
+	}
+	return nil
+}
+
+func checkValues(v Values) []Violation {
+	var out []Violation
+	if len(v.list) == 0 && len(v.faults) == 0 {
+		return []Violation{{Code: CodeRequired, Field: "values", Message: "at least one value is required"}}
+	}
+	if n := len(v.list); n > maxValues {
+		out = append(out, Violation{Code: CodeTooMany, Field: "values", Message: fmt.Sprintf("has %d values, at most %d are allowed", n, maxValues)})
+	}
+	for _, f := range v.faults {
+		out = append(out, Violation{Code: f.code, Field: "values." + shortName(f.name), Message: f.message})
+	}
+	for i := range v.list {
+		if x := checkText("values", v.list[i].Name, maxNameBytes); x != nil {
+			x.Message = "the name " + quoted(v.list[i].Name) + " " + x.Message
+			out = append(out, *x)
+		}
+	}
+	return out
+}
+
+// shortName cuts a name from outside to what fits the field of a violation.
+func shortName(s string) string {
+	if len(s) > maxNameBytes {
+		return strings.ToValidUTF8(s[:maxNameBytes], "") + "..."
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+func (b *Book) normalizeDimensions(r *Record) []Violation {
+	var out []Violation
+	d := r.Dimensions
+	if d.twice != "" {
+		out = append(out, Violation{Code: CodeDuplicate, Field: "dimensions." + shortName(d.twice), Message: "the dimension is given twice"})
+	}
+	if n := len(d.list); n > maxDimensions {
+		out = append(out, Violation{Code: CodeTooMany, Field: "dimensions", Message: fmt.Sprintf("has %d dimensions, at most %d are allowed", n, maxDimensions)})
+	}
+	m := b.catalogue.byName[r.Meter]
+	copied := false
+	for i := range d.list {
+		name, value := d.list[i].Name, d.list[i].Value
+		if x := checkText("dimensions", name, maxNameBytes); x != nil {
+			x.Message = "the name " + quoted(name) + " " + x.Message
+			out = append(out, *x)
+			continue
+		}
+		field := "dimensions." + name
+		switch {
+		case len(value) > maxDimensionBytes:
+			out = append(out, Violation{Code: CodeTooLong, Field: field, Message: fmt.Sprintf("has %d bytes, at most %d are allowed", len(value), maxDimensionBytes)})
+			continue
+		case !utf8.ValidString(value):
+			out = append(out, Violation{Code: CodeCharacters, Field: field, Message: "is not valid UTF-8"})
+			continue
+		case strings.IndexByte(value, 0) >= 0:
+			out = append(out, Violation{Code: CodeCharacters, Field: field, Message: "has a NUL character"})
+			continue
+		}
+		if m == nil || !m.isJSON(name) {
+			continue
+		}
+		text, err := CanonicalJSON(value)
+		if err != nil {
+			out = append(out, Violation{Code: CodeSyntax, Field: field, Message: err.Error()})
+			continue
+		}
+		if len(text) > maxDimensionBytes {
+			out = append(out, Violation{Code: CodeTooLong, Field: field, Message: fmt.Sprintf("has %d bytes in canonical form, at most %d are allowed", len(text), maxDimensionBytes)})
+			continue
+		}
+		if text != value {
+			if !copied {
+				d.list = slices.Clone(d.list)
+				copied = true
+			}
+			d.list[i].Value = text
+		}
+	}
+	d.twice = ""
+	r.Dimensions = d
+	return out
+}
+
+func (m *Meter) isJSON(dimension string) bool {
+	for i := range m.Dimensions {
+		d := &m.Dimensions[i]
+		if d.JSON && (d.Name == dimension || slices.Contains(d.Aliases, dimension)) {
+			return true
+		}
+	}
+	return false
+}
+
+// check holds a record against the declaration of its meter.
+func (m *Meter) check(r *Record) []Violation {
+	var out []Violation
+	for _, v := range r.Values.list {
+		i := slices.IndexFunc(m.Values, func(d MeterValue) bool { return d.Name == v.Name || slices.Contains(d.Aliases, v.Name) })
+		if i < 0 {
+			if m.Closed {
+				out = append(out, Violation{Code: CodeUndeclared, Field: "values." + v.Name, Message: "the meter " + quoted(m.Name) + " declares no such value and is closed"})
+			}
+			continue
+		}
+		decl := &m.Values[i]
+		most := decl.MaxScale
+		if (decl.Integer || most > 0) && int(v.Number.Scale()) > most {
+			out = append(out, Violation{Code: CodeScale, Field: "values." + v.Name,
+				Message: fmt.Sprintf("%s has %d decimal places, the meter %s allows %d", v.Number, v.Number.Scale(), quoted(m.Name), most)})
+		}
+		if v.Name != decl.Name {
+			if _, both := r.Values.Number(decl.Name); both {
+				out = append(out, Violation{Code: CodeAlias, Field: "values." + v.Name, Message: "is a former name of " + quoted(decl.Name) + ", which is given too"})
+			}
+		}
+	}
+	for _, d := range r.Dimensions.list {
+		i := slices.IndexFunc(m.Dimensions, func(x MeterDimension) bool { return x.Name == d.Name || slices.Contains(x.Aliases, d.Name) })
+		if i < 0 {
+			if m.Closed {
+				out = append(out, Violation{Code: CodeUndeclared, Field: "dimensions." + d.Name, Message: "the meter " + quoted(m.Name) + " declares no such dimension and is closed"})
+			}
+			continue
+		}
+		if now := m.Dimensions[i].Name; now != d.Name {
+			if _, both := r.Dimensions.Get(now); both {
+				out = append(out, Violation{Code: CodeAlias, Field: "dimensions." + d.Name, Message: "is a former name of " + quoted(now) + ", which is given too"})
+			}
+		}
+	}
+	return out
+}
+
+// CanonicalJSON rewrites a JSON text with sorted keys, without insignificant
+// space and with the shortest form of each string, so that equal content is
+// equal text. Numbers keep their digits as they are. A text that nests deeper
+// than 32 levels, names a key twice or is no JSON at all is an error.
+func CanonicalJSON(text string) (string, error) {
+	// Depth is bounded before anything recurses; the decoder's own tokens do
+	// not recurse.
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var buf bytes.Buffer
+	if err := canonicalValue(dec, &buf, 0); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("unexpected end")
+		}
+		return "", fmt.Errorf("is no JSON that the book takes: %w (at byte %d)", err, dec.InputOffset())
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return "", fmt.Errorf("is no JSON that the book takes: text after the value (at byte %d)", dec.InputOffset())
+	}
+	return buf.String(), nil
+}
+
+func canonicalValue(dec *json.Decoder, out *bytes.Buffer, depth int) error {
+	tok, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	switch t := tok.(type) {
+	case json.Delim:
+		if depth == maxJSONDepth {
+			return fmt.Errorf("deeper than %d levels", maxJSONDepth)
+		}
+		if t == '[' {
+			out.WriteByte('[')
+			for i := 0; dec.More(); i++ {
+				if i > 0 {
+					out.WriteByte(',')
+				}
+				if err := canonicalValue(dec, out, depth+1); err != nil {
+					return err
+				}
+			}
+			out.WriteByte(']')
+			_, err = dec.Token()
+			return err
+		}
+		return canonicalObject(dec, out, depth)
+	case string:
+		return writeJSONString(out, t)
+	case json.Number:
+		out.WriteString(t.String())
+	case bool:
+		fmt.Fprint(out, t)
+	case nil:
+		out.WriteString("null")
+	}
+	return nil
+}
+
+func canonicalObject(dec *json.Decoder, out *bytes.Buffer, depth int) error {
+	type member struct{ key, text string }
+	var members []member
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		key, ok := tok.(string)
+		if !ok {
+			return fmt.Errorf("a key that is no string")
+		}
+		var value bytes.Buffer
+		if err := canonicalValue(dec, &value, depth+1); err != nil {
+			return err
+		}
+		members = append(members, member{key, value.String()})
+	}
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	out.WriteByte('{')
+	for i, m := range members {
+		if i > 0 {
+			if m.key == members[i-1].key {
+				return fmt.Errorf("the key %s is given twice", quoted(m.key))
+			}
+			out.WriteByte(',')
+		}
+		if err := writeJSONString(out, m.key); err != nil {
+			return err
+		}
+		out.WriteByte(':')
+		out.WriteString(m.text)
+	}
+	out.WriteByte('}')
+	return nil
+}
+
+func writeJSONString(out *bytes.Buffer, s string) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		return err
+	}
+	out.Truncate(out.Len() - 1) // the newline that Encode adds
+	return nil
+}
