@@ -219,7 +219,9 @@ func (f *field) notNull() bool {
 }
 
 // Names implements filter.Schema: the declared names, for suggestions.
-func (f *fields) Names() []string { return append(slices.Clone(reservedNames), f.catalogue.declared...) }
+func (f *fields) Names() []string {
+	return append(slices.Clone(reservedNames), f.catalogue.declared...)
+}
 
 // bind returns the fields behind the slots of a checked expression.
 func (f *fields) bind(slots []filter.Field) []*field {
