@@ -46,9 +46,12 @@ func (s *Sum) AddFixed(coef int64, scale uint8) {
 // AddBlock adds every coefs[i] × 10^-scale. It is [Sum.AddFixed] for a column
 // that is stored at one scale.
 func (s *Sum) AddBlock(coefs []int64, scale uint8) {
-	if scale < s.scale || len(coefs) == 0 {
+	if len(coefs) == 0 {
+		return
+	}
+	if scale < s.scale {
 		// One multiplication for the block instead of one per element.
-		var block Sum
+		block := Sum{scale: scale}
 		block.AddBlock(coefs, scale)
 		s.Merge(&block)
 		return
