@@ -1,6 +1,8 @@
 package paginate_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -142,31 +144,60 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestEveryBit changes each bit of a token, in the bytes and in the text.
+// TestEveryBit changes each bit of a token, in the bytes and in the text. Its
+// three lengths leave none, two and four spare bits in the last letter.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
-	s := newSealer(t, paginate.Options{Keys: []paginate.Key{keyA, keyB}, Lifetime: time.Hour})
-	good, err := s.Seal(paginate.Token{Binding: binding, Mark: 300, Extra: "x", Keys: everyValue(), Seen: 20})
+	for _, extra := range []string{"", "x", "xy"} {
+		s := newSealer(t, paginate.Options{Keys: []paginate.Key{keyA, keyB}, Lifetime: time.Hour})
+		good, err := s.Seal(paginate.Token{Binding: binding, Mark: 300, Extra: extra, Keys: everyValue(), Seen: 20})
+		require.NoError(t, err)
+		raw, err := base64.RawURLEncoding.DecodeString(good)
+		require.NoError(t, err)
+		for i := range len(raw) * 8 {
+			raw[i/8] ^= 1 << (i % 8)
+			_, err := s.Open(base64.RawURLEncoding.EncodeToString(raw), binding)
+			raw[i/8] ^= 1 << (i % 8)
+			require.ErrorIs(t, err, paginate.ErrToken, "bit %d", i)
+		}
+		text := []byte(good)
+		for i := range text {
+			kept := text[i]
+			for b := range 256 {
+				if text[i] = byte(b); text[i] != kept {
+					_, err := s.Open(string(text), binding)
+					require.ErrorIs(t, err, paginate.ErrToken, "letter %d is %q", i, b)
+				}
+			}
+			text[i] = kept
+		}
+		for n := range len(good) {
+			_, err := s.Open(good[:n], binding)
+			require.ErrorIs(t, err, paginate.ErrToken, "cut to %d", n)
+		}
+	}
+}
+
+// TestLayout holds the bytes of version 1: a token that was issued before an
+// upgrade has to open after it.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	s := newSealer(t, paginate.Options{Keys: []paginate.Key{{ID: "k", Secret: []byte("0123456789abcdef")}}})
+	text, err := s.Seal(paginate.Token{Issued: time.UnixMicro(-1), Expires: time.UnixMicro(2), Mark: 300, Extra: "x", Seen: 2, Total: 9, Keys: []paginate.Value{
+		paginate.Null(), paginate.Bool(true), paginate.Integer(-1), paginate.Decimal(decimal.New(15, -1)), paginate.Time(time.UnixMicro(64)), paginate.String("é"),
+	}})
 	require.NoError(t, err)
-	raw, err := base64.RawURLEncoding.DecodeString(good)
+	raw, err := base64.RawURLEncoding.DecodeString(text)
 	require.NoError(t, err)
-	for i := range len(raw) * 8 {
-		raw[i/8] ^= 1 << (i % 8)
-		_, err := s.Open(base64.RawURLEncoding.EncodeToString(raw), binding)
-		raw[i/8] ^= 1 << (i % 8)
-		require.ErrorIs(t, err, paginate.ErrToken, "bit %d", i)
-	}
-	text := []byte(good)
-	for i := range len(text) * 8 {
-		text[i/8] ^= 1 << (i % 8)
-		_, err := s.Open(string(text), binding)
-		text[i/8] ^= 1 << (i % 8)
-		require.ErrorIs(t, err, paginate.ErrToken, "text bit %d", i)
-	}
-	for n := range len(good) {
-		_, err := s.Open(good[:n], binding)
-		require.ErrorIs(t, err, paginate.ErrToken, "cut to %d", n)
-	}
+	content, signature := raw[:len(raw)-32], raw[len(raw)-32:]
+	want := "\x01" + "\x01k" + strings.Repeat("\x00", 64) +
+		"\xac\x02" + "\x02" + "\x09" + // mark, seen, total
+		"\x01" + "\x01\x04" + // issued, expires
+		"\x01x" + "\x06" + "\x00" + "\x01\x01" + "\x02\x01" + "\x03\x031.5" + "\x04\x80\x01" + "\x05\x02é"
+	require.Equal(t, want, string(content))
+	mac := hmac.New(sha256.New, []byte("0123456789abcdef"))
+	mac.Write([]byte("usagebook page token\x00" + want))
+	require.Equal(t, mac.Sum(nil), signature)
 }
 
 func TestRotation(t *testing.T) {
@@ -226,12 +257,13 @@ func TestSecretIsCopied(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
+	noon := noon.Truncate(time.Microsecond) // to stand exactly on the end of a life
 	now := noon
 	s := newSealer(t, paginate.Options{Lifetime: time.Hour, Now: func() time.Time { return now }})
 	text, err := s.Seal(paginate.Token{Binding: binding})
 	require.NoError(t, err)
 
-	now = noon.Add(time.Hour - time.Millisecond)
+	now = noon.Add(time.Hour - time.Nanosecond)
 	first, err := s.Open(text, binding)
 	require.NoError(t, err)
 	now = noon.Add(time.Hour)
