@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"math/bits"
 	"strings"
 	"sync"
 	"testing"
@@ -144,8 +145,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestEveryBit changes each bit of a token, in the bytes and in the text. Its
-// three lengths leave none, two and four spare bits in the last letter.
+// TestEveryBit changes each bit of a token, in the bytes and in the text, and
+// the last letter to every other. The three lengths leave none, two and four spare bits in the last letter.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
 	for _, extra := range []string{"", "x", "xy"} {
@@ -164,6 +165,9 @@ func TestEveryBit(t *testing.T) {
 		for i := range text {
 			kept := text[i]
 			for b := range 256 {
+				if i < len(text)-1 && bits.OnesCount8(byte(b)^kept) > 1 {
+					continue // any letter at the end, one bit elsewhere
+				}
 				if text[i] = byte(b); text[i] != kept {
 					_, err := s.Open(string(text), binding)
 					require.ErrorIs(t, err, paginate.ErrToken, "letter %d is %q", i, b)
