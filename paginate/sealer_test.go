@@ -146,7 +146,8 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // TestEveryBit changes each bit of a token, in the bytes and in the text, and
-// the last letter to every other. The three lengths leave none, two and four spare bits in the last letter.
+// the last letter to every other. The three lengths leave none, two and four
+// spare bits there.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
 	for _, extra := range []string{"", "x", "xy"} {
@@ -324,10 +325,10 @@ func TestSealRefuses(t *testing.T) {
 // TestLengthLimit seals cursors around the limit: what Seal gives, Open takes.
 func TestLengthLimit(t *testing.T) {
 	t.Parallel()
-	for _, most := range []int{512, 4096, 70_000} {
+	for _, most := range []int{512, 4096, 10_000} {
 		s := newSealer(t, paginate.Options{MaxLength: most})
 		var sealed, refused int
-		for n := most*3/4 - 300; n < most*3/4; n++ {
+		for n := most*3/4 - 300; n < most*3/4; n += 5 {
 			text, err := s.Seal(paginate.Token{Binding: binding, Keys: []paginate.Value{paginate.String(strings.Repeat("é", n/2))}})
 			if err != nil {
 				require.ErrorIs(t, err, paginate.ErrTokenLength)

@@ -100,7 +100,7 @@ func TestWalkEqualsOneBigPage(t *testing.T) {
 	t.Parallel()
 	s := newSealer(t, paginate.Options{})
 	rng := rand.New(rand.NewPCG(3, 4))
-	for round := range 200 {
+	for round := range 100 {
 		limits := make([]any, rng.IntN(30))
 		for i := range limits {
 			if rng.IntN(3) > 0 {
