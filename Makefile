@@ -103,7 +103,7 @@ govulncheck: tools ## govulncheck, pinned in .ci/tools; database: $GOVULNDB when
 .PHONY: tools
 tools:
 	@mkdir -p '$(BIN)'
-	@GOWORK=off GOTOOLCHAIN=auto go -C .ci/tools build -o '$(BIN)/' tool
+	@GOWORK=off GOTOOLCHAIN=auto go -C .ci/tools build -buildvcs=false -o '$(BIN)/' tool
 
 .PHONY: apidiff
 apidiff: ## compare the exported API of HEAD with the last tag
