@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"iter"
+	"maps"
 	"slices"
 )
 
@@ -20,31 +21,59 @@ type Bucket[K comparable] struct {
 // for concurrent use: take one per goroutine and [Folder.Merge] them.
 type Folder[K comparable] struct {
 	locator Locator
-	buckets map[Bucket[K]]*Summary
-	last    Bucket[K] // the bucket of the previous call: scans come in runs
-	summary *Summary  // its summary; nil before the first call
+	windows map[int64]*windowGroups[K] // by the start of the window
+	current *windowGroups[K]           // of the previous call: scans come in runs; nil before the first
+	spare   []Summary                  // made in advance, a block at a time
+	buckets int
+}
+
+// windowGroups are the buckets of one window.
+type windowGroups[K comparable] struct {
+	from, to int64
+	groups   map[K]*Summary
 }
 
 // NewFolder returns an empty Folder by the windows of w.
 func NewFolder[K comparable](w Window) *Folder[K] {
-	return &Folder[K]{locator: w.Locator(), buckets: make(map[Bucket[K]]*Summary)}
+	return &Folder[K]{locator: w.Locator(), windows: make(map[int64]*windowGroups[K])}
 }
 
 // At returns the summary of a group in the window that contains the instant
 // us, in Unix microseconds; it is made if there is none. The pointer stays
 // valid, and what is added through it counts.
 func (f *Folder[K]) At(group K, us int64) *Summary {
-	if f.summary != nil && f.last.Group == group && f.last.From <= us && us < f.last.To {
-		return f.summary
+	w := f.current
+	if w == nil || us < w.from || us >= w.to {
+		w = f.window(us)
 	}
-	b := Bucket[K]{Group: group}
-	b.From, b.To = f.locator.Locate(us)
-	s := f.buckets[b]
+	s := w.groups[group]
 	if s == nil {
-		s = new(Summary)
-		f.buckets[b] = s
+		s = f.newSummary()
+		w.groups[group] = s
 	}
-	f.last, f.summary = b, s
+	return s
+}
+
+// window makes the window that contains us the current one.
+func (f *Folder[K]) window(us int64) *windowGroups[K] {
+	from, to := f.locator.Locate(us)
+	w := f.windows[from]
+	if w == nil {
+		w = &windowGroups[K]{from: from, to: to, groups: make(map[K]*Summary)}
+		f.windows[from] = w
+	}
+	f.current = w
+	return w
+}
+
+func (f *Folder[K]) newSummary() *Summary {
+	if len(f.spare) == 0 {
+		// As many again as there are, so that few buckets stay small.
+		f.spare = make([]Summary, min(max(f.buckets, 1), 256))
+	}
+	s := &f.spare[0]
+	f.spare = f.spare[1:]
+	f.buckets++
 	return s
 }
 
@@ -66,31 +95,26 @@ func (f *Folder[K]) Merge(o *Folder[K]) {
 	if o == nil {
 		return
 	}
-	for b, s := range o.buckets {
-		f.At(b.Group, b.From).Merge(s)
+	for _, w := range o.windows {
+		for group, s := range w.groups {
+			f.At(group, w.from).Merge(s)
+		}
 	}
 }
 
 // Len returns the number of buckets.
-func (f *Folder[K]) Len() int { return len(f.buckets) }
+func (f *Folder[K]) Len() int { return f.buckets }
 
 // All yields every bucket once, by window and then by group as compare orders
 // them. The summaries are those of the Folder and must not be changed.
 func (f *Folder[K]) All(compare func(a, b K) int) iter.Seq2[Bucket[K], *Summary] {
 	return func(yield func(Bucket[K], *Summary) bool) {
-		keys := make([]Bucket[K], 0, len(f.buckets))
-		for b := range f.buckets {
-			keys = append(keys, b)
-		}
-		slices.SortFunc(keys, func(a, b Bucket[K]) int {
-			if c := cmpInt(a.From, b.From); c != 0 {
-				return c
-			}
-			return compare(a.Group, b.Group)
-		})
-		for _, b := range keys {
-			if !yield(b, f.buckets[b]) {
-				return
+		for _, from := range slices.Sorted(maps.Keys(f.windows)) {
+			w := f.windows[from]
+			for _, group := range slices.SortedFunc(maps.Keys(w.groups), compare) {
+				if !yield(Bucket[K]{Group: group, From: w.from, To: w.to}, w.groups[group]) {
+					return
+				}
 			}
 		}
 	}

@@ -19,9 +19,9 @@ func Floor(unit Unit, us int64) int64 {
 func Next(unit Unit, us int64) int64 {
 	switch unit {
 	case Hour:
-		return Floor(Hour, us) + secondsPerHour*microsPerSecond
+		return us - floorMod(us, secondsPerHour*microsPerSecond) + secondsPerHour*microsPerSecond
 	case Day:
-		return Floor(Day, us) + secondsPerDay*microsPerSecond
+		return us - floorMod(us, secondsPerDay*microsPerSecond) + secondsPerDay*microsPerSecond
 	}
 	_, to := Window{Unit: unit}.Locate(us)
 	return to

@@ -19,17 +19,19 @@ func (l *Locator) Window() Window { return l.window }
 // Locate returns the bounds of the window that contains the instant us. All
 // three are Unix microseconds.
 func (l *Locator) Locate(us int64) (from, to int64) {
-	if l.from <= us && us < l.to {
-		return l.from, l.to
+	// Both differences wrap alike, so one comparison decides both bounds.
+	if uint64(us-l.from) >= uint64(l.to-l.from) {
+		l.move(us)
 	}
-	return l.move(us)
+	return l.from, l.to
 }
 
-func (l *Locator) move(us int64) (from, to int64) {
+// move makes the window that contains us the last one.
+func (l *Locator) move(us int64) {
 	w := &l.window
 	if w.single() || w.utc() {
 		l.from, l.to = w.Locate(us)
-		return l.from, l.to
+		return
 	}
 	sec := floorDiv(us, microsPerSecond)
 	if l.near.from <= sec && sec < l.near.to {
@@ -37,7 +39,7 @@ func (l *Locator) move(us int64) (from, to int64) {
 		open, shut = open-l.near.offset, shut-l.near.offset
 		if open-settled >= l.near.from && shut < l.near.to {
 			l.from, l.to = micros(open), micros(shut)
-			return l.from, l.to
+			return
 		}
 	}
 	open, shut, near := w.locate(sec)
@@ -45,5 +47,4 @@ func (l *Locator) move(us int64) (from, to int64) {
 		l.near = near
 	}
 	l.from, l.to = micros(open), micros(shut)
-	return l.from, l.to
 }

@@ -66,16 +66,30 @@ func parseNumber[T string | []byte](text T) (Number, error) {
 		return Number{w0: uint64(coef), tail: uint64(scale)}, nil
 	}
 	// The last digit is not a zero, so the result is canonical as it stands.
-	var mag wide
-	for i := s.first; i <= s.last; i++ {
-		if c := text[i]; c != '.' {
-			mag.mulAdd(10, uint64(c-'0'))
-		}
-	}
+	mag := wideDigits(text, s)
 	if s.power > 0 {
 		mag.scaleUp(s.power)
 	}
 	return numberFrom(s.neg, &mag, uint8(scale)), nil
+}
+
+// wideDigits reads the digits of a scanned text of at most 68, a word at a time.
+func wideDigits[T string | []byte](text T, s scanned) (mag wide) {
+	var word uint64
+	n := 0
+	for i := s.first; i <= s.last; i++ {
+		c := text[i]
+		if c == '.' {
+			continue
+		}
+		word = word*10 + uint64(c-'0')
+		if n++; n == 19 {
+			mag.mulAdd(pow10[n], word)
+			word, n = 0, 0
+		}
+	}
+	mag.mulAdd(pow10[n], word)
+	return mag
 }
 
 // scanned is what a pass over a number's text finds, before any arithmetic.

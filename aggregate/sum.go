@@ -26,19 +26,18 @@ type Sum struct {
 	scale  uint8
 }
 
+// fastHigh keeps the high word of the fast path within ±2^62: one addition to
+// the fixed part cannot leave it wrong, and one comparison sees the border.
+const fastHigh = 1 << 62
+
 // AddFixed adds coef × 10^-scale. It is the fast path of a scan: no
 // allocation, and a few instructions when the scale is that of the sum.
 func (s *Sum) AddFixed(coef int64, scale uint8) {
-	if scale != s.scale {
+	lo, c := bits.Add64(s.lo, uint64(coef), 0)
+	hi := s.hi + uint64(coef>>63) + c
+	if scale != s.scale || hi+fastHigh >= 2*fastHigh {
 		s.addScaled(coef, scale)
 		return
-	}
-	lo, c := bits.Add64(s.lo, uint64(coef), 0)
-	ext := uint64(coef >> 63)
-	hi := s.hi + ext + c
-	if int64((s.hi^hi)&(ext^hi)) < 0 {
-		s.spill()
-		lo, hi = uint64(coef), ext
 	}
 	s.lo, s.hi = lo, hi
 }
@@ -62,21 +61,26 @@ func (s *Sum) AddBlock(coefs []int64, scale uint8) {
 	hi, lo := s.hi, s.lo
 	for _, coef := range coefs {
 		l, c := bits.Add64(lo, uint64(coef), 0)
-		ext := uint64(coef >> 63)
-		h := hi + ext + c
-		if int64((hi^h)&(ext^h)) < 0 {
+		h := hi + uint64(coef>>63) + c
+		if h+fastHigh >= 2*fastHigh {
 			s.hi, s.lo = hi, lo
 			s.spill()
-			l, h = uint64(coef), ext
+			l, h = uint64(coef), uint64(coef>>63)
 		}
 		hi, lo = h, l
 	}
 	s.hi, s.lo = hi, lo
 }
 
-// addScaled adds a coefficient whose scale differs from that of the sum.
+// addScaled adds a coefficient whose scale differs from that of the sum, or
+// that would bring the sum to the border of the fast path.
 func (s *Sum) addScaled(coef int64, scale uint8) {
 	if coef == 0 {
+		return
+	}
+	if scale == s.scale {
+		s.spill()
+		s.hi, s.lo = uint64(coef>>63), uint64(coef)
 		return
 	}
 	if scale > s.scale {
@@ -173,20 +177,21 @@ func (s *Sum) setCarry(v *big.Int) {
 }
 
 // spill moves the fixed part into the carry and leaves zero. The next spill is
-// at least 2^127 away, so a sum that hovers around the limit does not switch
+// at least 2^126 away, so a sum that hovers around the limit does not switch
 // with every addition.
 func (s *Sum) spill() {
 	s.addCarry(big128(s.hi, s.lo))
 	s.hi, s.lo = 0, 0
 }
 
-// settle brings the carry back into the fixed part where both fit together.
+// settle brings the carry back into the fixed part where both fit together,
+// well within the border at which they would be parted again.
 func (s *Sum) settle() {
 	if s.carry == nil {
 		return
 	}
 	total := new(big.Int).Add(s.carry, big128(s.hi, s.lo))
-	if total.BitLen() > 127 {
+	if total.BitLen() > 125 {
 		return
 	}
 	var mag wide
@@ -452,12 +457,7 @@ func parseSum[T string | []byte](text T) (Sum, error) {
 		return Sum{}, textError(text, 0, "more than 255 digits after the decimal point", ErrRange)
 	}
 	if s.digits+max(s.power, 0) <= MaxIntegerDigits+MaxScale {
-		var mag wide
-		for i := s.first; i <= s.last; i++ {
-			if c := text[i]; c != '.' {
-				mag.mulAdd(10, uint64(c-'0'))
-			}
-		}
+		mag := wideDigits(text, s)
 		var sum Sum
 		if s.power > 0 {
 			mag.scaleUp(s.power)

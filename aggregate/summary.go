@@ -16,6 +16,10 @@ type Summary struct {
 
 // Add takes n in.
 func (s *Summary) Add(n Number) {
+	if n.tail&tailWide == 0 {
+		s.AddFixed(int64(n.w0), uint8(n.tail))
+		return
+	}
 	s.Sum.Add(n)
 	if s.Count == 0 {
 		s.Min, s.Max = n, n
@@ -30,13 +34,18 @@ func (s *Summary) Add(n Number) {
 // AddFixed takes coef × 10^-scale in, without allocation.
 func (s *Summary) AddFixed(coef int64, scale uint8) {
 	s.Sum.AddFixed(coef, scale)
-	if s.Count == 0 {
+	s.Count++
+	// A value between two of its own scale, the usual case, changes neither.
+	if s.Min.tail == uint64(scale) && s.Max.tail == uint64(scale) && s.Count > 1 &&
+		coef >= int64(s.Min.w0) && coef <= int64(s.Max.w0) {
+		return
+	}
+	if s.Count == 1 {
 		s.Min = Fixed(coef, scale)
 		s.Max = s.Min
-	} else {
-		s.widen(coef, scale, coef)
+		return
 	}
-	s.Count++
+	s.widen(coef, scale, coef)
 }
 
 // AddBlock takes every coefs[i] × 10^-scale in. It is the fastest way for a
