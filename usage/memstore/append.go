@@ -1,0 +1,357 @@
+package memstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// Append books a batch; see [usage.Store] for the rules. The call that fills a
+// segment also sorts and packs it, outside of the lock, which takes some
+// milliseconds.
+//
+// Besides the errors of the interface it returns usage.ErrTooLarge when the
+// store would hold more than 4,294,967,294 records.
+func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+	out, filled, err := s.book(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range filled {
+		s.seal(i)
+	}
+	return out, nil
+}
+
+// book judges and books a batch, and returns the parts that it filled.
+func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEntry, filled []int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.alive(ctx); err != nil {
+		return nil, nil, err
+	}
+	w := &s.work
+	w.begin(b.Len())
+	defer w.end()
+	out = b.Judge(w)
+	inserted := 0
+	for i := range out {
+		if out[i].Outcome == usage.Inserted {
+			inserted++
+		}
+	}
+	if inserted == 0 {
+		return out, nil, nil
+	}
+	if uint64(s.rows)+uint64(inserted) > maxRows {
+		return nil, nil, fmt.Errorf("memstore: append: %w: a store holds at most %d records", usage.ErrTooLarge, uint32(maxRows))
+	}
+	s.newest = max(b.Now().UnixMicro(), s.newest)
+	if s.rows == 0 {
+		// An instant before 1970 is unlikely and allowed.
+		s.newest = b.Now().UnixMicro()
+	}
+	recorded := time.UnixMicro(s.newest).UTC()
+	s.head.reserve(min(inserted, s.segmentRows()-s.head.len()), s.segmentRows())
+	looked := w.looked
+	for i := range out {
+		if out[i].Outcome != usage.Inserted {
+			continue
+		}
+		e := b.At(i)
+		for looked[0].entry != e {
+			looked = looked[1:]
+		}
+		if s.head.len() == s.segmentRows() {
+			filled = append(filled, s.turn())
+			s.head.reserve(min(len(out)-i, s.segmentRows()), s.segmentRows())
+		}
+		s.insert(e, &looked[0])
+		out[i].Sequence, out[i].Recorded = uint64(s.rows), recorded
+	}
+	if s.head.len() == s.segmentRows() {
+		filled = append(filled, s.turn())
+	}
+	return out, filled, nil
+}
+
+// turn closes the full head and begins another one.
+func (s *Store) turn() int {
+	i := len(s.parts) - 1
+	full := s.head
+	s.parts[i].full = &full
+	s.parts = append(s.parts, part{base: s.rows, recorded: s.newest})
+	s.head = head{}
+	return i
+}
+
+// seal replaces a full head by its segment.
+func (s *Store) seal(i int) {
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return
+	}
+	full, l := s.parts[i].full, s.names.lists()
+	s.mu.RUnlock()
+	sealed := seal(full, &l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.parts[i].segment, s.parts[i].full = sealed, nil
+	}
+}
+
+// insert books a record. It is known not to be there.
+func (s *Store) insert(e *usage.Entry, at *looked) {
+	r := &e.Record
+	n := &s.names
+	tenant := n.tenantCode(r.Tenant)
+	source := n.sources.code(r.Source)
+	kept := s.work.ids[at.id : at.id+at.size]
+	if !at.hashed {
+		at.hash = s.hash(tenant, source, at.form, kept)
+	}
+	put := row{
+		place:  n.seriesCode(n.pairOfCodes(tenant, n.meters.code(r.Meter)), &r.Dimensions),
+		source: source, verdict: n.verdictCode(&e.Verdict),
+		idForm: at.form, id: kept, recorded: s.newest, record: r,
+	}
+	last := &s.parts[len(s.parts)-1]
+	if s.head.len() == 0 {
+		last.recorded = s.newest
+	}
+	s.head.push(&put, &n.values)
+	s.index.shard(at.hash).insert(uint32(at.hash), s.rows)
+	if c := r.Corrects; c != nil {
+		// The judge made sure that the target is there.
+		target, _ := s.find(usage.Identity{Tenant: r.Tenant, Source: c.Source, ID: c.ID})
+		s.corrections[s.rows] = correction{c.Kind, target}
+		s.corrected[target] = s.rows
+		last.chained = append(last.chained, chainedRow{s.rows - last.base, s.rows})
+		of := &s.parts[target>>s.shift]
+		of.chained = append(of.chained, chainedRow{target - of.base, s.rows})
+	}
+	s.rows++
+}
+
+// hash hashes an identity in numbers.
+func (s *Store) hash(tenant, source uint32, form uint8, id []byte) uint64 {
+	var key [9 + 256]byte
+	buf := binary.LittleEndian.AppendUint32(key[:0], tenant)
+	buf = binary.LittleEndian.AppendUint32(buf, source)
+	buf = append(append(buf, form), id...)
+	return maphash.Bytes(s.names.seed, buf)
+}
+
+// find returns the row of an identity. The lock is held.
+func (s *Store) find(id usage.Identity) (uint32, bool) {
+	var buf [256]byte
+	kept, form := packID(buf[:0], id.ID)
+	row, _, ok := s.look(id.Tenant, id.Source, form, kept)
+	return row, ok
+}
+
+// look returns the row of an identity. The hash is 0 when the tenant or the
+// source is new, which decides the matter without one. The lock is held.
+func (s *Store) look(tenantName, sourceName string, form uint8, kept []byte) (row uint32, hash uint64, found bool) {
+	tenant, ok := s.names.tenants.find(tenantName)
+	if !ok {
+		return 0, 0, false
+	}
+	source, ok := s.names.sources.find(sourceName)
+	if !ok {
+		return 0, 0, false
+	}
+	hash = s.hash(tenant, source, form, kept)
+	row, found = s.index.shard(hash).find(uint32(hash), func(row uint32) bool {
+		return s.isIdentity(row, tenant, source, form, kept)
+	})
+	return row, hash, found
+}
+
+// isIdentity compares the identity of a row.
+func (s *Store) isIdentity(row, tenant, source uint32, form uint8, kept []byte) bool {
+	p := &s.parts[row>>s.shift]
+	i := int(row - p.base)
+	g := p.segment
+	if g == nil {
+		h := p.full
+		if h == nil {
+			h = &s.head
+		}
+		f, id := h.id(i)
+		return f == form && string(id) == string(kept) && h.source[i] == source && s.names.pairs[h.pair[i]].tenant == tenant
+	}
+	at := int(g.position.at(i))
+	f, id := g.id(at)
+	return f == form && string(id) == string(kept) && uint32(g.source.at(at)) == source &&
+		s.names.pairs[g.pairs[g.run(at)]].tenant == tenant
+}
+
+// ledger is what the judge asks. It keeps what was found out about the entries
+// of a batch, so that booking them does not look again.
+type ledger struct {
+	s      *Store
+	looked []looked
+	ids    []byte // packed ids of the batch
+}
+
+// looked is what Find worked out.
+type looked struct {
+	entry    *usage.Entry
+	id, size int // in ids
+	form     uint8
+	hashed   bool
+	hash     uint64
+}
+
+func (w *ledger) begin(n int) {
+	if cap(w.looked) < n {
+		w.looked = make([]looked, 0, n)
+	}
+	w.looked, w.ids = w.looked[:0], w.ids[:0]
+}
+
+// end forgets the batch: nothing of it may be kept.
+func (w *ledger) end() {
+	clear(w.looked)
+	w.looked = w.looked[:0]
+}
+
+// Find implements usage.Ledger.
+func (w *ledger) Find(e *usage.Entry) (found, same bool, at uint64, recorded time.Time) {
+	r := &e.Record
+	from := len(w.ids)
+	ids, form := packID(w.ids, r.ID)
+	w.ids = ids
+	row, hash, found := w.s.look(r.Tenant, r.Source, form, ids[from:])
+	if !found {
+		w.looked = append(w.looked, looked{entry: e, id: from, size: len(ids) - from, form: form, hashed: hash != 0, hash: hash})
+		return false, false, 0, time.Time{}
+	}
+	v := w.s.writerView()
+	at, recorded = uint64(row)+1, time.UnixMicro(v.recorded(row)).UTC()
+	return true, w.s.sameContent(&v, row, r), at, recorded
+}
+
+// Target implements usage.Ledger.
+func (w *ledger) Target(id usage.Identity) (bool, usage.Target) {
+	s := w.s
+	row, ok := s.find(id)
+	if !ok {
+		return false, usage.Target{}
+	}
+	var t usage.Target
+	t.Void = s.corrections[row].kind == usage.Void
+	if by, ok := s.corrected[row]; ok {
+		v := s.writerView()
+		_, source, own := v.identity(by)
+		t.CorrectedBy = &usage.Identity{Tenant: id.Tenant, Source: source, ID: own}
+	}
+	return true, t
+}
+
+// writerView is view without a copy of the parts, for use under the lock.
+func (s *Store) writerView() view {
+	return view{shift: s.shift, lists: s.names.lists(), parts: s.parts, head: s.head, rows: s.rows}
+}
+
+// identity returns the pair, the source and the id of a row.
+func (v *view) identity(row uint32) (pairCode uint32, source, id string) {
+	i := int(row >> v.shift)
+	k := int(row - v.parts[i].base)
+	if h := v.headOf(i); h != nil {
+		form, kept := h.id(k)
+		return h.pair[k], v.sources[h.source[k]], idString(form, kept)
+	}
+	g := v.parts[i].segment
+	at := int(g.position.at(k))
+	form, kept := g.id(at)
+	return g.pairs[g.run(at)], v.sources[g.source.at(at)], idString(form, kept)
+}
+
+// sameContent compares what is booked with a record.
+func (s *Store) sameContent(v *view, row uint32, r *usage.Record) bool {
+	i := int(row >> v.shift)
+	k := int(row - v.parts[i].base)
+	f := fields{view: v}
+	if h := v.headOf(i); h != nil {
+		f.fromHead(h, k)
+	} else {
+		at := int(v.parts[i].segment.position.at(k))
+		f.fromSegment(v.parts[i].segment, at, v.parts[i].segment.run(at))
+	}
+	p := &s.names.pairs[f.pair]
+	series := v.seriesAt(p.series[f.local])
+	booked := usage.Record{Meter: series.Meter, Dimensions: series.Dimensions, Values: f.values()}
+	booked.Start, booked.End = f.times()
+	if c, ok := s.corrections[row]; ok {
+		_, source, id := v.identity(c.target)
+		booked.Corrects = &usage.Correction{Kind: c.kind, Source: source, ID: id}
+	}
+	return usage.SameContent(r, &booked)
+}
+
+// fields are the fields of one row, in numbers.
+type fields struct {
+	view        *view
+	pair, local uint32
+	start, span int64
+	source      uint32
+	verdict     uint32
+	idForm      uint8
+	id          []byte
+	list        []usage.Value // scratch
+}
+
+func (f *fields) fromHead(h *head, i int) {
+	f.pair, f.local, f.start, f.span = h.pair[i], h.local[i], h.start[i], h.span[i]
+	f.source, f.verdict = h.source[i], h.verdict[i]
+	f.idForm, f.id = h.id(i)
+	f.list = f.list[:0]
+	cells := h.valuesOf(i)
+	for k := range cells {
+		c := &cells[k]
+		f.list = append(f.list, usage.Value{Name: f.view.lists.values[c.name], Number: h.number(c)})
+	}
+}
+
+func (f *fields) fromSegment(g *segment, at, run int) {
+	f.pair, f.local, f.start, f.span = g.pairs[run], uint32(g.local.at(at)), g.start.at(at), g.span.at(at)
+	f.source, f.verdict = uint32(g.source.at(at)), uint32(g.verdict.at(at))
+	f.idForm, f.id = g.id(at)
+	f.list = f.list[:0]
+	g.numbers(at, func(name uint32, n aggregate.Number) {
+		f.list = append(f.list, usage.Value{Name: f.view.lists.values[name], Number: n})
+	})
+}
+
+// values returns the values as a set of their own.
+func (f *fields) values() usage.Values {
+	switch len(f.list) {
+	case 0:
+		return usage.Values{}
+	case 1:
+		return usage.Values{}.WithNumber(f.list[0].Name, f.list[0].Number)
+	}
+	return usage.NewValues(f.list...)
+}
+
+// times returns start and end. A record without values is a void, which has
+// neither: every other one has at least one value.
+func (f *fields) times() (start, end time.Time) {
+	if len(f.list) == 0 {
+		return time.Time{}, time.Time{}
+	}
+	start = time.UnixMicro(f.start).UTC()
+	if f.span != 0 {
+		end = time.UnixMicro(f.start + f.span).UTC()
+	}
+	return start, end
+}

@@ -1,0 +1,462 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/usagebook/usagebook/usage"
+)
+
+// unasked is the group of a series that GroupRead.Group was not asked about
+// yet; unwanted and below are those that it does not want.
+const (
+	unwanted = -1
+	unasked  = -2
+)
+
+// maxFigures is about the number of figures that a worker keeps before it
+// hands them out and begins anew, so that a read of very many groups does not
+// hold them all here and in the book too.
+const maxFigures = 1 << 18
+
+// Group adds up records by group and window; see [usage.Grouper]. It reads a
+// snapshot taken when the iteration begins, with as many goroutines as
+// GOMAXPROCS allows; none is left when it ends.
+func (s *Store) Group(ctx context.Context, read usage.GroupRead) iter.Seq2[*usage.GroupRow, error] {
+	return func(yield func(*usage.GroupRow, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
+		if read.Group == nil || read.Selection.Class != usage.Plain || read.Selection.Identities != nil {
+			yield(nil, fmt.Errorf("memstore: group: %w: it needs a Group function, class Plain and no identities", usage.ErrInvalid))
+			return
+		}
+		q, err := s.query(&read.Selection)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		g := grouping{query: q, ctx: ctx, read: &read}
+		if err := g.run(yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// grouping is a Group under way.
+type grouping struct {
+	*query
+	ctx    context.Context
+	read   *usage.GroupRead
+	values []uint32 // numbers of the names; noValue where no record has it
+	groups int      // group numbers are below it
+	// lazy: groups are asked for when a row needs one, by the only worker.
+	lazy bool
+	stop atomic.Bool // the consumer wants no more
+}
+
+const noValue = 1<<32 - 1
+
+// errStopped ends a grouping whose consumer wants no more.
+type errStopped struct{}
+
+func (errStopped) Error() string { return "stopped" }
+
+func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
+	g.values = make([]uint32, len(g.read.Values))
+	for i, name := range g.read.Values {
+		g.values[i] = noValue
+		for code, n := range g.lists.values {
+			if n == name {
+				g.values[i] = uint32(code)
+			}
+		}
+	}
+	ranges := g.ranges()
+	rows, series := 0, 0
+	for i := range ranges {
+		rows += ranges[i].hi - ranges[i].lo
+	}
+	for i := range g.wants {
+		series += len(g.wants[i].series)
+	}
+	if g.lazy = rows < series; !g.lazy {
+		if err := g.ask(); err != nil {
+			return err
+		}
+	}
+	if len(ranges) == 0 || len(g.wants) == 0 {
+		return nil
+	}
+	give := func(w *worker) bool {
+		return w.sums.yield(&w.windows, func(row *usage.GroupRow) bool { return yield(row, nil) })
+	}
+	workers := min(runtime.GOMAXPROCS(0), len(ranges))
+	if g.lazy || workers == 1 {
+		w := g.worker()
+		for i := range ranges {
+			err := w.part(&ranges[i], func() bool {
+				ok := give(w)
+				w.renew()
+				return ok
+			})
+			if err != nil {
+				if err == error(errStopped{}) {
+					return nil
+				}
+				return err
+			}
+		}
+		give(w)
+		return nil
+	}
+	return g.parallel(ranges, workers, give)
+}
+
+// parallel gives each worker part after part. Rows are yielded here alone.
+func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) bool) error {
+	var (
+		next    atomic.Int64
+		wait    sync.WaitGroup
+		results = make(chan *worker)
+		failed  atomic.Pointer[error]
+	)
+	for range workers {
+		wait.Go(func() {
+			w := g.worker()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(ranges) || g.stop.Load() || failed.Load() != nil {
+					break
+				}
+				err := w.part(&ranges[i], func() bool {
+					results <- &worker{sums: w.sums, windows: w.windows}
+					w.renew()
+					return !g.stop.Load()
+				})
+				if err != nil {
+					if err != error(errStopped{}) {
+						failed.CompareAndSwap(nil, &err)
+					}
+					return
+				}
+			}
+			results <- w
+		})
+	}
+	go func() {
+		wait.Wait()
+		close(results)
+	}()
+	// Whatever happens in the consumer, no worker may be left waiting.
+	defer func() {
+		g.stop.Store(true)
+		for range results {
+		}
+	}()
+	for w := range results {
+		if failed.Load() == nil && !give(w) {
+			return nil
+		}
+	}
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// ask finds the groups of all wanted series, in this goroutine, and drops the
+// pairs of which none is wanted.
+func (g *grouping) ask() error {
+	asked := 0
+	kept := g.wants[:0]
+	for i := range g.wants {
+		w := g.wants[i]
+		if w.void {
+			g.wantOf[w.pair] = -1
+			continue
+		}
+		w.groups = make([]int32, len(w.series)*len(g.classes))
+		w.group = unasked
+		for k := range w.groups {
+			if asked++; asked%checkEvery == 0 {
+				if err := g.ctx.Err(); err != nil {
+					return err
+				}
+			}
+			w.groups[k] = g.groupOf(w.series[k%len(w.series)], k/len(w.series))
+			if k == 0 {
+				w.group = w.groups[0]
+			} else if w.group != w.groups[k] {
+				w.group = unasked
+			}
+		}
+		g.wantOf[w.pair] = -1
+		if w.group != unwanted {
+			g.wantOf[w.pair] = int32(len(kept))
+			kept = append(kept, w)
+		}
+	}
+	g.wants = kept
+	return nil
+}
+
+func (g *grouping) groupOf(series uint32, class int) int32 {
+	n := int32(max(g.read.Group(g.seriesAt(series), g.classes[class]), unwanted))
+	g.groups = max(g.groups, int(n)+1)
+	return n
+}
+
+// group returns the group of a series, asking for it when nobody did.
+func (g *grouping) group(w *want, local uint32, class uint8) int32 {
+	if w.groups == nil {
+		if w.void {
+			return unwanted
+		}
+		w.groups = make([]int32, len(w.series)*len(g.classes))
+		for i := range w.groups {
+			w.groups[i] = unasked
+		}
+	}
+	p := &w.groups[int(class)*len(w.series)+int(local)]
+	if *p == unasked {
+		*p = g.groupOf(w.series[local], int(class))
+	}
+	return *p
+}
+
+// worker adds up one part after the other.
+type worker struct {
+	*grouping
+	windows windows
+	sums    *sums
+	columns []*column
+	starts  [blockRows]int64
+	locals  [blockRows]int64
+	numbers [blockRows]int64
+}
+
+// blockRows is the number of elements that are unpacked at a time.
+const blockRows = 512
+
+func (g *grouping) worker() *worker {
+	w := &worker{grouping: g, columns: make([]*column, len(g.values))}
+	w.renew()
+	return w
+}
+
+// renew begins anew with empty sums.
+func (w *worker) renew() {
+	groups := w.groups
+	if w.lazy {
+		groups = denseGroups + 1 // how many there are shows in the end: take the sparse table
+	}
+	w.sums, w.windows = newSums(len(w.values), groups), newWindows(w.read.Window)
+}
+
+// part adds up a part. full is called when the figures are to be handed out;
+// false from it ends the work.
+func (w *worker) part(p *partRange, full func() bool) error {
+	if p.head != nil {
+		return w.partHead(p, full)
+	}
+	g := p.segment
+	for i, name := range w.values {
+		w.columns[i] = nil
+		if name != noValue {
+			w.columns[i] = g.column(name)
+		}
+	}
+	// The class of verdict is the same all over nearly every segment.
+	class := int16(-1)
+	if g.verdict.width == 0 {
+		class = int16(w.classOf[g.verdict.base])
+	}
+	var err error
+	steps := 0
+	w.runs(g, func(_ int, t *want, from, to int) bool {
+		if t.void {
+			return true
+		}
+		if steps += to - from; steps >= checkEvery {
+			steps = 0
+			if err = w.alive(full); err != nil {
+				return false
+			}
+		}
+		w.sums.read += int64(to - from)
+		if t.group >= 0 && p.whole && p.chained == nil {
+			w.block(g, t.group, from, to)
+			return true
+		}
+		err = w.rows(p, t, class, from, to, full)
+		return err == nil
+	})
+	return err
+}
+
+// alive returns an error when the work is to end, and hands figures out when
+// there are many.
+func (w *worker) alive(full func() bool) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if w.stop.Load() || len(w.sums.figures)+len(w.sums.group) > maxFigures && !full() {
+		return errStopped{}
+	}
+	return nil
+}
+
+// block adds up a run that is wholly wanted and of one group.
+func (w *worker) block(g *segment, group int32, from, to int) {
+	for from < to {
+		window, end := int32(0), to
+		if !w.windows.single {
+			var until int64
+			window, until = w.windows.find(g.start.at(from))
+			if g.start.at(to-1) >= until {
+				end = g.start.search(from+1, to, until)
+			}
+		}
+		at := w.sums.at(group, window)
+		w.sums.records[at] += int64(end - from)
+		for i, c := range w.columns {
+			if c != nil {
+				w.column(c, at*w.sums.values+i, c.presence.rank(from, c.elements()), c.presence.rank(end, c.elements()))
+			}
+		}
+		from = end
+	}
+}
+
+// column adds up elements [from, to) of a column.
+func (w *worker) column(c *column, figureAt, from, to int) {
+	if !c.uniform() {
+		for i := from; i < to; i++ {
+			w.one(c, figureAt, i)
+		}
+		return
+	}
+	for from < to {
+		n := min(to-from, blockRows, c.blocks)
+		block := w.numbers[:n]
+		c.coef.read(block, from)
+		sum, least, most := int64(0), block[0], block[0]
+		for _, v := range block {
+			sum += v
+			least, most = min(least, v), max(most, v)
+		}
+		w.sums.addBlock(figureAt, int64(n), sum, least, most, c.scale)
+		from += n
+	}
+}
+
+// one adds up one element of a column.
+func (w *worker) one(c *column, figureAt, i int) {
+	if coef, scale, ok := c.small(i); ok {
+		w.sums.addBlock(figureAt, 1, coef, coef, coef, scale)
+		return
+	}
+	w.sums.addNumber(figureAt, c.wide[uint32(i)])
+}
+
+// rows adds up a run row by row.
+func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full func() bool) error {
+	g := p.segment
+	check := !p.whole || p.chained != nil
+	for from < to {
+		n := min(to-from, blockRows)
+		g.local.read(w.locals[:n], from)
+		window, until := int32(0), int64(0)
+		if !w.windows.single {
+			g.start.read(w.starts[:n], from)
+			until = w.starts[0] // so that the first row looks its window up
+		}
+		for i := range n {
+			at := from + i
+			if check && !w.takes(p, int(g.row.at(at))) {
+				continue
+			}
+			k := class
+			if k < 0 {
+				k = int16(w.classOf[g.verdict.at(at)])
+			}
+			group := int32(0)
+			if t.groups != nil {
+				group = t.groups[int(k)*len(t.series)+int(w.locals[i])]
+			}
+			if t.groups == nil || group == unasked {
+				group = w.group(t, uint32(w.locals[i]), uint8(k))
+			}
+			if group < 0 {
+				continue
+			}
+			if !w.windows.single && w.starts[i] >= until {
+				window, until = w.windows.find(w.starts[i])
+			}
+			place := w.sums.at(group, window)
+			w.sums.records[place]++
+			for v, c := range w.columns {
+				if c == nil {
+					continue
+				}
+				if e, ok := c.presence.index(at); ok {
+					w.one(c, place*w.sums.values+v, e)
+				}
+			}
+		}
+		from += n
+		if err := w.alive(full); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partHead adds up the rows of a head.
+func (w *worker) partHead(p *partRange, full func() bool) error {
+	h := p.head
+	for row := p.lo; row < p.hi; row++ {
+		if row%checkEvery == 0 {
+			if err := w.alive(full); err != nil {
+				return err
+			}
+		}
+		k := w.wantOf[h.pair[row]]
+		if k < 0 || h.start[row] < w.from || h.start[row] >= w.to || !w.takes(p, row) {
+			continue
+		}
+		w.sums.read++
+		t := &w.wants[k]
+		group := w.group(t, h.local[row], w.classOf[h.verdict[row]])
+		if group < 0 {
+			continue
+		}
+		window := int32(0)
+		if !w.windows.single {
+			window, _ = w.windows.find(h.start[row])
+		}
+		place := w.sums.at(group, window)
+		w.sums.records[place]++
+		cells := h.valuesOf(row)
+		for i := range cells {
+			c := &cells[i]
+			for v, name := range w.values {
+				if name != c.name {
+					continue
+				}
+				if at := place*w.sums.values + v; c.wide {
+					w.sums.addNumber(at, h.wide[c.coef])
+				} else {
+					w.sums.addBlock(at, 1, c.coef, c.coef, c.coef, c.scale)
+				}
+			}
+		}
+	}
+	return nil
+}

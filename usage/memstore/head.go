@@ -1,0 +1,140 @@
+package memstore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// mostRows is the number of rows in a segment. It is the most whose positions
+// fit 16 bits. Fewer would make the runs of a tenant and meter too short to be
+// worth finding, more would make the switch to a new segment longer. (Tests
+// take fewer.)
+const mostRows = 1 << mostShift
+
+const mostShift = 16
+
+// head holds the newest rows, in the order of commit, until there are enough
+// for a segment. Its slices only grow: a reader that copied the head under the
+// lock sees its own rows whatever is appended behind them.
+type head struct {
+	pair, local  []uint32
+	start, span  []int64 // span is end - start; 0 is no end
+	source       []uint32
+	verdict      []uint32
+	idForm       []uint8
+	idEnd        []uint32 // in ids
+	ids          []byte
+	valueEnd     []uint32 // in cells
+	cells        []cell
+	wide         []aggregate.Number // numbers whose coefficient no int64 holds
+	recordedRow  []uint32           // from this row of the head on ...
+	recordedAt   []int64            // ... records were booked at this instant
+	least, most  int64              // bounds of start, voids apart
+	hasLeastMost bool
+}
+
+// cell is a value of a row in the head.
+type cell struct {
+	coef  int64 // or the place in wide
+	name  uint32
+	scale uint8
+	wide  bool
+}
+
+// zeroStart is the start of records that have none.
+var zeroStart = time.Time{}.UnixMicro()
+
+func (h *head) len() int { return len(h.pair) }
+
+// reserve makes room for rows without the many small steps of append.
+func (h *head) reserve(rows, most int) {
+	if len(h.pair)+rows <= cap(h.pair) {
+		return
+	}
+	n := min(max(2*cap(h.pair), len(h.pair)+rows, 256), most) - len(h.pair)
+	h.pair, h.local = slices.Grow(h.pair, n), slices.Grow(h.local, n)
+	h.start, h.span = slices.Grow(h.start, n), slices.Grow(h.span, n)
+	h.source, h.verdict = slices.Grow(h.source, n), slices.Grow(h.verdict, n)
+	h.idForm, h.idEnd = slices.Grow(h.idForm, n), slices.Grow(h.idEnd, n)
+	h.valueEnd = slices.Grow(h.valueEnd, n)
+}
+
+func (h *head) id(i int) (uint8, []byte) {
+	from := uint32(0)
+	if i > 0 {
+		from = h.idEnd[i-1]
+	}
+	return h.idForm[i], h.ids[from:h.idEnd[i]]
+}
+
+func (h *head) valuesOf(i int) []cell {
+	from := uint32(0)
+	if i > 0 {
+		from = h.valueEnd[i-1]
+	}
+	return h.cells[from:h.valueEnd[i]]
+}
+
+func (h *head) number(c *cell) aggregate.Number {
+	if c.wide {
+		return h.wide[c.coef]
+	}
+	return aggregate.Fixed(c.coef, c.scale)
+}
+
+// recorded returns when the i-th row was booked.
+func (h *head) recorded(i int) int64 {
+	k, found := slices.BinarySearch(h.recordedRow, uint32(i))
+	if !found {
+		k--
+	}
+	return h.recordedAt[k]
+}
+
+// row is a record in numbers, on its way into the head.
+type row struct {
+	place    place
+	source   uint32
+	verdict  uint32
+	idForm   uint8
+	id       []byte
+	recorded int64
+	record   *usage.Record
+}
+
+// push appends a row. The writer's lock is held.
+func (h *head) push(r *row, values *texts) {
+	if n := len(h.recordedAt); n == 0 || h.recordedAt[n-1] != r.recorded {
+		h.recordedRow = append(h.recordedRow, uint32(h.len()))
+		h.recordedAt = append(h.recordedAt, r.recorded)
+	}
+	start, span := zeroStart, int64(0)
+	if rec := r.record; !rec.Start.IsZero() {
+		start = rec.Start.UnixMicro()
+		if !rec.End.IsZero() {
+			span = rec.End.UnixMicro() - start
+		}
+		if !h.hasLeastMost {
+			h.least, h.most, h.hasLeastMost = start, start, true
+		}
+		h.least, h.most = min(h.least, start), max(h.most, start)
+	}
+	h.pair, h.local = append(h.pair, r.place.pair), append(h.local, r.place.local)
+	h.start, h.span = append(h.start, start), append(h.span, span)
+	h.source, h.verdict = append(h.source, r.source), append(h.verdict, r.verdict)
+	h.ids = append(h.ids, r.id...)
+	h.idForm, h.idEnd = append(h.idForm, r.idForm), append(h.idEnd, uint32(len(h.ids)))
+	for name, number := range r.record.Values.All() {
+		c := cell{name: values.code(name)}
+		var ok bool
+		if c.coef, c.scale, ok = number.Small(); !ok {
+			c.coef, c.wide = int64(len(h.wide)), true
+			h.wide = append(h.wide, number)
+		}
+		h.cells = append(h.cells, c)
+	}
+	h.valueEnd = append(h.valueEnd, uint32(len(h.cells)))
+}

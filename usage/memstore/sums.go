@@ -1,0 +1,150 @@
+package memstore
+
+import (
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// sums are the figures of the groups and windows that one worker came across.
+type sums struct {
+	values int // per place
+	groups int // group numbers are below it
+
+	// place of a group in a window: by window, then group, where that table is
+	// small enough; 0 is none yet, otherwise it is the place + 1.
+	dense  [][]int32
+	sparse map[uint64]int32
+
+	group   []int32
+	window  []int32
+	records []int64
+	figures []figure
+	wide    map[int]*aggregate.Summary // by place in figures: what no figure holds
+	read    int64
+}
+
+// denseGroups bounds the groups of the dense table, which has four bytes for
+// each group in each window.
+const denseGroups = 1 << 14
+
+// figure adds up fixed-point numbers of one scale as long as int64 holds them,
+// which is nearly always. What it cannot take moves to an exact Summary.
+type figure struct {
+	count         int64
+	sum, min, max int64
+	scale         uint8
+	_             [7]byte
+}
+
+func newSums(values, groups int) *sums {
+	s := &sums{values: values, groups: groups}
+	if groups > denseGroups {
+		s.sparse = make(map[uint64]int32)
+	}
+	return s
+}
+
+// at returns the place of a group in a window.
+func (s *sums) at(group, window int32) int {
+	if s.sparse != nil {
+		k := uint64(window)<<32 | uint64(uint32(group))
+		p, ok := s.sparse[k]
+		if !ok {
+			p = s.add(group, window)
+			s.sparse[k] = p
+		}
+		return int(p)
+	}
+	for int(window) >= len(s.dense) {
+		s.dense = append(s.dense, nil)
+	}
+	if s.dense[window] == nil {
+		s.dense[window] = make([]int32, s.groups)
+	}
+	p := &s.dense[window][group]
+	if *p == 0 {
+		*p = s.add(group, window) + 1
+	}
+	return int(*p - 1)
+}
+
+func (s *sums) add(group, window int32) int32 {
+	p := int32(len(s.group))
+	s.group, s.window, s.records = append(s.group, group), append(s.window, window), append(s.records, 0)
+	for range s.values {
+		s.figures = append(s.figures, figure{})
+	}
+	return p
+}
+
+// addBlock takes in count numbers of one scale whose sum fits int64.
+func (s *sums) addBlock(figureAt int, count, sum, least, most int64, scale uint8) {
+	f := &s.figures[figureAt]
+	if f.count == 0 {
+		*f = figure{count: count, sum: sum, min: least, max: most, scale: scale}
+		return
+	}
+	total := f.sum + sum
+	if f.scale != scale || (f.sum^total)&(sum^total) < 0 {
+		s.spill(figureAt)
+		*f = figure{count: count, sum: sum, min: least, max: most, scale: scale}
+		return
+	}
+	f.count += count
+	f.sum, f.min, f.max = total, min(f.min, least), max(f.max, most)
+}
+
+// addNumber takes in a number that int64 cannot hold.
+func (s *sums) addNumber(figureAt int, n aggregate.Number) { s.exact(figureAt).Add(n) }
+
+func (s *sums) exact(figureAt int) *aggregate.Summary {
+	if s.wide == nil {
+		s.wide = make(map[int]*aggregate.Summary)
+	}
+	w := s.wide[figureAt]
+	if w == nil {
+		w = new(aggregate.Summary)
+		s.wide[figureAt] = w
+	}
+	return w
+}
+
+// spill moves a figure to its exact Summary.
+func (s *sums) spill(figureAt int) {
+	f := &s.figures[figureAt]
+	sum := f.summary()
+	s.exact(figureAt).Merge(&sum)
+	*f = figure{}
+}
+
+func (f *figure) summary() aggregate.Summary {
+	if f.count == 0 {
+		return aggregate.Summary{}
+	}
+	out := aggregate.Summary{Count: f.count, Min: aggregate.Fixed(f.min, f.scale), Max: aggregate.Fixed(f.max, f.scale)}
+	out.Sum.AddFixed(f.sum, f.scale)
+	return out
+}
+
+// yield hands the rows out.
+func (s *sums) yield(w *windows, f func(*usage.GroupRow) bool) bool {
+	row := usage.GroupRow{Values: make([]aggregate.Summary, s.values), Read: s.read}
+	for i := range s.group {
+		row.Group, row.Records, row.Window = int(s.group[i]), s.records[i], 0
+		if !w.single {
+			row.Window = w.starts[s.window[i]]
+		}
+		for k := range row.Values {
+			at := i*s.values + k
+			row.Values[k] = s.figures[at].summary()
+			if x := s.wide[at]; x != nil {
+				row.Values[k].Merge(x)
+			}
+		}
+		if !f(&row) {
+			return false
+		}
+		row.Read = 0
+	}
+	return true
+}
