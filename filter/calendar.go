@@ -237,8 +237,8 @@ func scanTime(s string, zoneless bool) (v Value, offset int64, n int, bad string
 func scanDuration(s string) (v Value, n int, bad string) {
 	neg := false
 	i := 0
-	if i < len(s) && (s[i] == '-' || s[i] == '+') {
-		neg = s[i] == '-'
+	if i < len(s) && s[i] == '-' {
+		neg = true
 		i++
 	}
 	if i >= len(s) || s[i] != 'P' && s[i] != 'p' {

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,13 +60,12 @@ func (c *compiler) condCall(e *Call) condFunc {
 func (c *compiler) matches(e *Call) condFunc {
 	x := c.value(e.Args[0])
 	bad := c.site(e) + faultPattern
-	l, ok := e.Args[1].(*Literal)
-	if !ok || l.Value.IsNull() {
-		return func(Row, *frame) tri { return unknown }
-	}
-	re, err := regexp.Compile(l.Value.str)
+	re, err := compilePattern(e.Args[1])
 	if err != nil {
 		return func(Row, *frame) tri { return bad }
+	}
+	if re == nil {
+		return func(Row, *frame) tri { return unknown }
 	}
 	return func(r Row, f *frame) tri {
 		v := x(r, f)

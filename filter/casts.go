@@ -71,10 +71,10 @@ func parseAs(s string, to Type) Value {
 	n, bad := 0, ""
 	switch to {
 	case TypeBool:
-		switch {
-		case equalFoldASCII(s, "true"):
+		switch s { // booleanValue of the grammar, which unlike the literal has one case
+		case "true":
 			return Bool(true)
-		case equalFoldASCII(s, "false"):
+		case "false":
 			return Bool(false)
 		}
 		return Value{}

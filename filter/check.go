@@ -25,7 +25,7 @@ func Check(e Expr, schema Schema) (*Checked, error) {
 // CheckValue is Check for an expression of any type but collection, for a key of
 // an orderby list.
 func CheckValue(e Expr, schema Schema) (*Checked, error) {
-	c := &checker{schema: schema, order: true}
+	c := &checker{schema: schema, use: useSort}
 	x := c.expr(e)
 	if x != nil && x.Type() == TypeCollection {
 		c.fail(x, CodeType, "a collection has no order")
@@ -40,11 +40,20 @@ func CheckValue(e Expr, schema Schema) (*Checked, error) {
 // fault.
 type checker struct {
 	schema Schema
-	order  bool // the expression sorts and does not select
+	use    use
 	vars   []lambdaVar
 	depth  int
 	err    *Error
 }
+
+// use is what an expression is for, which decides which fields it may name.
+type use uint8
+
+const (
+	useFilter use = iota
+	useSort
+	useValue // something to aggregate or compute: any field
+)
 
 type lambdaVar struct {
 	name  string
@@ -110,7 +119,7 @@ func (c *checker) expr(e Expr) Expr {
 			n.typ, n.integer = TypeDecimal, true
 			return n
 		}
-	case *Key:
+	case *ByKey:
 		c.fail(e, CodeNotSupported, "access to an item by its key is not supported")
 	case *Aggregate:
 		c.fail(e, CodeNotSupported, "aggregate inside an expression is not supported")
@@ -186,11 +195,11 @@ func (c *checker) name(e *Name) *Name {
 		c.err.Suggestion = nearest(e.Path, c.schema.Names())
 		return nil
 	}
-	if c.order && f.NoSort {
+	if c.use == useSort && f.NoSort {
 		c.fail(e, CodeNotAllowed, "the field "+f.Name+" may not be sorted by")
 		return nil
 	}
-	if !c.order && f.NoFilter {
+	if c.use == useFilter && f.NoFilter {
 		c.fail(e, CodeNotAllowed, "the field "+f.Name+" may not be filtered by")
 		return nil
 	}
@@ -267,6 +276,9 @@ func (c *checker) sameType(e Expr, x, y Expr) (Expr, Expr) {
 	}
 	if tx == TypeTime && ty == TypeDate || tx == TypeDate && ty == TypeTime {
 		message += ", use date() on the date-time"
+	}
+	if isLiteral(lit) {
+		e = lit // what is most likely wrong
 	}
 	c.fail(e, CodeType, message)
 	return nil, nil
@@ -427,6 +439,10 @@ func (c *checker) call(e *Call) Expr {
 		n.Args[i] = x
 	}
 	switch fn.name {
+	case "matchesPattern":
+		if !c.pattern(n.Args[1]) {
+			return nil
+		}
 	case "contains", "startswith", "endswith", "indexof":
 		if anyFolds {
 			for i := range n.Args {

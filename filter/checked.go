@@ -35,7 +35,8 @@ func newChecked(e Expr) *Checked {
 	return c
 }
 
-// rewrite copies a tree and replaces its leaves, from left to right.
+// rewrite copies a tree and replaces its leaves, from left to right; a function
+// without arguments is a leaf.
 func rewrite(e Expr, leaf func(Expr) Expr) Expr {
 	list := func(in []Expr) []Expr {
 		out := make([]Expr, len(in))
@@ -69,6 +70,9 @@ func rewrite(e Expr, leaf func(Expr) Expr) Expr {
 		}
 		return &n
 	case *Call:
+		if len(e.Args) == 0 {
+			return leaf(e)
+		}
 		n := *e
 		n.Args = list(e.Args)
 		return &n

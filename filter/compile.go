@@ -46,6 +46,7 @@ func (c *compiler) cond(e Expr) condFunc {
 		if e.Op.Comparison() {
 			return c.compare(e)
 		}
+		return c.truthValue(e) // null, whatever the row
 	case *In:
 		return c.in(e)
 	case *Call:
@@ -54,7 +55,14 @@ func (c *compiler) cond(e Expr) condFunc {
 		}
 	case *Lambda:
 		return c.lambda(e)
+	case *Name, *Cast, *Case, *Negate:
+		return c.truthValue(e)
 	}
+	bad := c.site(e) + faultRowType // nothing that Check lets through
+	return func(Row, *frame) tri { return bad }
+}
+
+func (c *compiler) truthValue(e Expr) condFunc {
 	x := c.value(e)
 	return func(r Row, f *frame) tri { return truthOf(x(r, f)) }
 }

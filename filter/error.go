@@ -20,6 +20,7 @@ const (
 	CodeArguments       = "arguments"        // a function with the wrong number of arguments
 	CodeType            = "type"             // an operator or function that does not take operands of these types
 	CodeNotAllowed      = "not_allowed"      // a field that may not be used for this
+	CodeDuplicate       = "duplicate"        // a name given twice
 	CodeNotSupported    = "not_supported"    // a part of the standard that is left out
 	CodeLimit           = "limit"            // too long, too many nodes, nested too deeply
 	CodeOutOfRange      = "out_of_range"     // a number, date or time that cannot be represented

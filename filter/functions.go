@@ -101,6 +101,13 @@ var functionNames = func() []string {
 	return names
 }()
 
+// otherNames are names of functions in older versions and other languages that are
+// not near in spelling.
+var otherNames = map[string]string{
+	"substringof": "contains", "lower": "tolower", "upper": "toupper", "ceil": "ceiling", "len": "length", "like": "contains",
+	"substr": "substring", "matches": "matchesPattern", "regex": "matchesPattern", "if": "case", "iif": "case", "hours": "hour",
+}
+
 func (f *function) arity() string {
 	switch {
 	case f.max == 0:

@@ -146,7 +146,7 @@ func (p *parser) word(i int) {
 func (p *parser) quoted(from, i int) {
 	s, end, ok := p.unquote(i)
 	if !ok {
-		p.fail(CodeSyntax, Span{from, len(p.text)}, "the string is not closed", "'")
+		p.fail(CodeSyntax, Span{from, len(p.text)}, "the string is not closed (a quote inside is written twice)", "'")
 		return
 	}
 	p.literal(from, end, Value{typ: TypeString, str: s})
@@ -181,9 +181,13 @@ func (p *parser) unquote(i int) (s string, end int, ok bool) {
 // which the field still writes.
 func (p *parser) prefixed(from, i int) {
 	prefix := p.text[from:i]
+	if isOperator(prefix) {
+		p.fail(CodeSyntax, Span{from, i}, "a space is needed after "+prefix)
+		return
+	}
 	s, end, ok := p.unquote(i)
 	if !ok {
-		p.fail(CodeSyntax, Span{from, len(p.text)}, "the literal is not closed", "'")
+		p.fail(CodeSyntax, Span{from, len(p.text)}, "the literal is not closed (a quote inside a string is written twice)", "'")
 		return
 	}
 	span := Span{from, end}
@@ -344,6 +348,10 @@ func (p *parser) number(from int) {
 		end++
 	}
 	if p.literalGoesOn(end) {
+		if isLongYear(p.text[from:]) {
+			p.notSupported(Span{from, p.literalEnd(end)}, "a year outside 0000 to 9999")
+			return
+		}
 		p.fail(CodeSyntax, Span{from, p.literalEnd(end)}, "malformed number", "digits, a point, an exponent or the suffix m")
 		return
 	}
@@ -354,6 +362,21 @@ func (p *parser) number(from int) {
 	}
 	p.literal(from, end, v)
 	p.tok.whole = whole && !suffix
+}
+
+// isLongYear reports whether s begins with a date whose year has a sign or more
+// than four digits, which the grammar has and the calendar here has not.
+func isLongYear(s string) bool {
+	if s[0] == '-' || s[0] == '+' {
+		s = s[1:]
+	}
+	n := 0
+	for isDigitAt(s, n) {
+		n++
+	}
+	_, month := scanDigits(s, n+1, 2)
+	_, day := scanDigits(s, n+4, 2)
+	return n >= 4 && month && day && s[n] == '-' && s[n+3] == '-'
 }
 
 // lowerASCII returns s in lower case, without allocating when it is so already.

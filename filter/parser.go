@@ -158,6 +158,16 @@ func (p *parser) unexpected(expected ...string) {
 	p.fail(CodeSyntax, Span{t.from, t.to}, "unexpected "+quoteShort(text), expected...)
 }
 
+// isOperator reports whether a word is an operator, of which each may be a name
+// too where the grammar has no operator.
+func isOperator(word string) bool {
+	if len(word) > 5 {
+		return false
+	}
+	lower := lowerASCII(word)
+	return lower == "not" || slices.Contains(operatorWords, lower)
+}
+
 var operatorWords = []string{"eq", "ne", "gt", "ge", "lt", "le", "and", "or", "in", "add", "sub", "mul", "div", "divby", "mod"}
 
 // punctuation steps over ch or fails.
@@ -205,7 +215,7 @@ func (p *parser) count(n node) {
 		p.fail(CodeLimit, n.span, "the expression has more than "+itoa(p.lim.Nodes)+" parts")
 	}
 	if int(n.height) > p.lim.Depth {
-		p.tooDeep(n.span.From)
+		p.tooDeep(max(n.span.To-1, n.span.From))
 	}
 }
 
@@ -532,7 +542,18 @@ func (p *parser) named() Expr {
 		return nil
 	}
 	p.next()
+	if isOperator(word) && p.err == nil && (p.tok.kind == tokenLiteral || p.tok.kind == tokenWord && p.tok.spaced && !p.follows()) {
+		// and and b: an operator without operand, and no field of that name.
+		p.fail(CodeSyntax, Span{t.from, t.to}, "unexpected "+word, "a field, literal, function or parenthesis")
+		return nil
+	}
 	return p.path(t.from, &Name{Path: word, node: p.at(t.from)})
+}
+
+// follows reports whether the current word may follow an operand.
+func (p *parser) follows() bool {
+	word := lowerASCII(p.text[p.tok.from:p.tok.to])
+	return isOperator(word) || slices.Contains([]string{"has", "asc", "desc", "as", "with", "from"}, word)
 }
 
 // path reads the segments after the first: names, $count, any, all.
@@ -697,7 +718,11 @@ func (p *parser) callOrKey(word string) Expr {
 		}
 		return &Call{Func: word, Args: args, Names: names, node: p.at(t.from, args...)}
 	}
-	if s := nearest(lowerASCII(word), functionNames); s != "" {
+	s := otherNames[lowerASCII(word)]
+	if s == "" {
+		s = nearest(lowerASCII(word), functionNames)
+	}
+	if s != "" {
 		p.fail(CodeUnknownFunction, Span{t.from, t.to}, "there is no function "+quoteShort(word))
 		p.err.Suggestion = s
 		return nil
@@ -720,7 +745,7 @@ func (p *parser) callOrKey(word string) Expr {
 		p.notSupported(Span{p.tok.from, p.tok.to}, "a path after a key")
 		return nil
 	}
-	return &Key{Over: name, Args: args, Names: names, node: p.at(t.from, args...)}
+	return &ByKey{Over: name, Args: args, Names: names, node: p.at(t.from, args...)}
 }
 
 // cast reads cast(x,Edm.T), with the type bare as in 4.01 or quoted as before, and

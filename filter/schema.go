@@ -80,6 +80,9 @@ func NewSchema(fields ...Field) (*Fields, error) {
 			}
 		}
 	}
+	for _, f := range fields {
+		s.names = append(s.names, f.Aliases...)
+	}
 	return s, nil
 }
 
@@ -109,8 +112,8 @@ func (s *Fields) Field(name string) (Field, bool) {
 	return f, ok
 }
 
-// Names returns the names without aliases in the order of declaration. The caller
-// must not change the slice.
+// Names returns the names in the order of declaration, and after them the aliases.
+// The caller must not change the slice.
 func (s *Fields) Names() []string { return s.names }
 
 // nearest returns the candidate with the least edit distance to name, or "" when

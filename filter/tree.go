@@ -3,7 +3,7 @@ package filter
 import "strings"
 
 // Expr is a node of an expression tree. The node types are Literal, Name, Not,
-// Negate, Logic, Binary, In, Call, Cast, Case, Lambda, Count, Key and Aggregate,
+// Negate, Logic, Binary, In, Call, Cast, Case, Lambda, Count, ByKey and Aggregate,
 // always as pointers; there are no others, so a type switch over them is
 // complete.
 //
@@ -176,9 +176,9 @@ type (
 		Over *Name
 	}
 
-	// Key is access to an item of a collection by its key: Items(1). Nothing but
+	// ByKey is access to an item of a collection by its key: Items(1). Nothing but
 	// the grammar knows it: Check refuses it.
-	Key struct {
+	ByKey struct {
 		node
 		Over  *Name
 		Args  []Expr
@@ -258,7 +258,7 @@ func eachChild(e Expr, f func(Expr)) {
 		}
 	case *Count:
 		f(e.Over)
-	case *Key:
+	case *ByKey:
 		f(e.Over)
 		for _, a := range e.Args {
 			f(a)
@@ -287,7 +287,7 @@ func (e *Cast) String() string      { return print(e) }
 func (e *Case) String() string      { return print(e) }
 func (e *Lambda) String() string    { return print(e) }
 func (e *Count) String() string     { return print(e) }
-func (e *Key) String() string       { return print(e) }
+func (e *ByKey) String() string     { return print(e) }
 func (e *Aggregate) String() string { return print(e) }
 
 // Precedences of OData 4.01 part 2, 5.1.1.17, higher binds tighter.
@@ -447,10 +447,9 @@ func (p *printer) bare(e Expr) {
 	case *Count:
 		p.b = append(p.b, e.Over.Path...)
 		p.b = append(p.b, "/$count"...)
-	case *Key:
+	case *ByKey:
 		p.b = append(p.b, e.Over.Path...)
 		p.arguments(e.Args, e.Names)
-		p.b = append(p.b, e.Rest...)
 	case *Aggregate:
 		p.b = append(p.b, e.Over.Path...)
 		p.b = append(p.b, "/aggregate("...)
