@@ -193,27 +193,36 @@ func (p *pager) readRows(ctx context.Context) error {
 // fill adds rows for the windows in which a group was silent.
 func (p *pager) fill(f *fold) error {
 	q := p.q
-	if len(q.groups) == 0 && len(f.groups) == 0 {
-		f.newGroup("", nil)
+	// Groups that were looked at appear only if they have a row.
+	var groups []*outGroup
+	seen := make(map[int32]bool)
+	for k, a := range f.accs {
+		if !seen[k.group] {
+			seen[k.group] = true
+			groups = append(groups, a.group)
+		}
+	}
+	if len(q.groups) == 0 && len(groups) == 0 {
+		groups = append(groups, &outGroup{})
 	}
 	w := q.src.Window
 	if w.Unit == aggregate.None {
 		if len(q.groups) == 0 && len(f.accs) == 0 {
-			return p.fillOne(&acc{group: f.groups[""], from: q.from, to: q.to, measures: make([]tally, len(q.measures))})
+			return p.fillOne(&acc{group: groups[0], from: q.from, to: q.to, measures: make([]tally, len(q.measures))})
 		}
 		return nil
 	}
-	if len(f.groups) == 0 || q.from >= q.to {
+	if len(groups) == 0 || q.from >= q.to {
 		return nil
 	}
 	windows := w.Count(q.src.From, q.src.To, maxFilled)
-	if windows*len(f.groups) > maxFilled {
+	if windows*len(groups) > maxFilled {
 		return fmt.Errorf("query: %w: zero fill of %d groups over more than %d windows makes more than %d rows; use a shorter range or longer windows",
-			ErrTooLarge, len(f.groups), maxFilled/len(f.groups), maxFilled)
+			ErrTooLarge, len(groups), maxFilled/len(groups), maxFilled)
 	}
 	empty := make([]tally, len(q.measures))
 	for from, to := range w.All(q.src.From, q.src.To) {
-		for _, g := range f.groups {
+		for _, g := range groups {
 			k := accKey{g.number, from.UnixMicro()}
 			if f.accs[k] != nil {
 				continue

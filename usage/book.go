@@ -286,15 +286,19 @@ func (b *Book) Prepare(o AppendOptions, records ...Record) (*Batch, error) {
 	}
 	now := micro(b.now())
 	batch := &Batch{entries: make([]Entry, len(records)), allOrNothing: o.AllOrNothing, now: now}
-	sub := new(subject)
+	judge := b.opts.Rules
+	if source, ok := judge.(rules.Source); ok {
+		judge = source.Current() // one batch, one version, however often the set is swapped
+	}
+	sub := &subject{catalogue: b.catalogue}
 	for i := range records {
 		e := &batch.entries[i]
 		*e = b.normalize(&records[i])
-		if e.Malformed || e.Anonymous || b.opts.Rules == nil || e.Record.isVoid() {
+		if e.Malformed || e.Anonymous || judge == nil || e.Record.isVoid() {
 			continue
 		}
 		sub.r = &e.Record
-		j := b.opts.Rules.Judge(sub, now)
+		j := judge.Judge(sub, now)
 		e.Verdict = Verdict{State: j.Verdict, Billable: j.Billable, Version: j.Version}
 		e.Violations = append(e.Violations, j.Violations...)
 	}
@@ -303,22 +307,66 @@ func (b *Book) Prepare(o AppendOptions, records ...Record) (*Batch, error) {
 
 func (r *Record) isVoid() bool { return r.Corrects != nil && r.Corrects.Kind == Void }
 
-// subject shows a record to the rules.
-type subject struct{ r *Record }
+// subject shows a record to the rules, by the present names of its meter,
+// values and dimensions.
+type subject struct {
+	r         *Record
+	catalogue *catalogue
+}
 
 func (s *subject) Tenant() string   { return s.r.Tenant }
 func (s *subject) Source() string   { return s.r.Source }
 func (s *subject) ID() string       { return s.r.ID }
-func (s *subject) Meter() string    { return s.r.Meter }
+func (s *subject) Meter() string    { return s.catalogue.meterName(s.r.Meter) }
 func (s *subject) Start() time.Time { return s.r.Start }
 func (s *subject) End() time.Time   { return s.r.End }
+
 func (s *subject) Dimension(name string) (string, bool) {
-	return s.r.Dimensions.Get(name)
+	if v, ok := s.r.Dimensions.Get(name); ok {
+		return v, true
+	}
+	if info := s.catalogue.dimensions[name]; info != nil {
+		for _, former := range info.names[1:] {
+			if v, ok := s.r.Dimensions.Get(former); ok {
+				return v, true
+			}
+		}
+	}
+	return "", false
 }
-func (s *subject) Value(name string) (aggregate.Number, bool) { return s.r.Values.Number(name) }
-func (s *subject) Dimensions() iter.Seq2[string, string]      { return s.r.Dimensions.All() }
+
+func (s *subject) Value(name string) (aggregate.Number, bool) {
+	if n, ok := s.r.Values.Number(name); ok {
+		return n, true
+	}
+	if info := s.catalogue.values[name]; info != nil {
+		for _, former := range info.names[1:] {
+			if n, ok := s.r.Values.Number(former); ok {
+				return n, true
+			}
+		}
+	}
+	return aggregate.Number{}, false
+}
+
+func (s *subject) Dimensions() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, d := range s.r.Dimensions.list {
+			if !yield(presentName(s.catalogue.dimensions, d.Name), d.Value) {
+				return
+			}
+		}
+	}
+}
+
 func (s *subject) Values() iter.Seq2[string, aggregate.Number] {
-	return s.r.Values.All()
+	return func(yield func(string, aggregate.Number) bool) {
+		for _, v := range s.r.Values.list {
+			if !yield(presentName(s.catalogue.values, v.Name), v.Number) {
+				return
+			}
+		}
+	}
 }
 
 // Void books a void: the target, and whatever its chain of corrections had

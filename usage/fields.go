@@ -172,13 +172,19 @@ func (f *fields) resolve(name string) (*field, bool) {
 func (f *fields) valueName(name string) string { return presentName(f.catalogue.values, name) }
 
 func presentName(infos map[string]*nameInfo, name string) string {
-	if infos[name] != nil {
+	if len(infos) == 0 || infos[name] != nil {
 		return name
 	}
+	// The same former name in two meters stands for the first in byte order, so
+	// that an answer doesn't depend on the order of a map.
+	found := ""
 	for now, info := range infos {
-		if slices.Contains(info.names, name) {
-			return now
+		if slices.Contains(info.names, name) && (found == "" || now < found) {
+			found = now
 		}
+	}
+	if found != "" {
+		return found
 	}
 	return name
 }

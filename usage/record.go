@@ -54,7 +54,7 @@ type Identity struct {
 }
 
 // Identity returns the identity of the record.
-func (r *Record) Identity() Identity {
+func (r Record) Identity() Identity {
 	return Identity{Tenant: r.Tenant, Source: r.Source, ID: r.ID}
 }
 
