@@ -185,6 +185,22 @@ func TestCalendarAgainstClock(t *testing.T) {
 	}
 }
 
+// TestCalendarAtYearEnds does the same around the ends of years that only a
+// zone's rule covers: package time cuts those after 365 days, leap or not.
+func TestCalendarAtYearEnds(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Europe/Zurich", "America/New_York", "Pacific/Auckland", "Australia/Lord_Howe", "Africa/Casablanca", "America/Nuuk"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			loc := loadZone(t, name)
+			for _, year := range []int{2027, 2028, 2044, 2096, 2100, 9996} {
+				end := time.Date(year, 12, 31, 13, 0, 0, 0, time.UTC).Unix()
+				compareWithClock(t, loc, change{at: end}, end-40*3600, end+40*3600, 60)
+			}
+		})
+	}
+}
+
 func compareWithClock(t *testing.T, loc *time.Location, c change, from, to, step int64) {
 	t.Helper()
 	windows := []Window{{Unit: Hour}, {Unit: Day}, {Unit: Week}, {Unit: Month}, {Unit: Quarter}, {Unit: Year},

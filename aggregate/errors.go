@@ -30,7 +30,7 @@ func (e *NumberError) Error() string {
 	switch {
 	case e.Text == "":
 		return fmt.Sprintf("%v: %s", e.Err, e.Reason)
-	case e.Err == ErrSyntax: //nolint:errorlint // the field itself, not a chain
+	case errors.Is(e.Err, ErrSyntax):
 		return fmt.Sprintf("%v: %q: byte %d: %s", e.Err, e.Text, e.Offset, e.Reason)
 	default:
 		return fmt.Sprintf("%v: %q: %s", e.Err, e.Text, e.Reason)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -342,6 +343,14 @@ func TestNumberAllocations(t *testing.T) {
 	} {
 		require.Zero(t, testing.AllocsPerRun(100, f), name)
 	}
+}
+
+// TestSizes holds the sizes that the documentation states.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, uintptr(32), reflect.TypeFor[Number]().Size())
+	require.Equal(t, uintptr(32), reflect.TypeFor[Sum]().Size())
+	require.Equal(t, uintptr(104), reflect.TypeFor[Summary]().Size())
 }
 
 func TestWideArithmetic(t *testing.T) {

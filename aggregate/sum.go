@@ -112,6 +112,16 @@ func (s *Sum) Add(n Number) {
 	s.addMagnitude(neg, &mag, n.Scale())
 }
 
+// AddDecimal adds d. The error is that of [NumberOf]; then nothing was added.
+func (s *Sum) AddDecimal(d decimal.Decimal) error {
+	n, err := NumberOf(d)
+	if err != nil {
+		return err
+	}
+	s.Add(n)
+	return nil
+}
+
 // Sub subtracts n.
 func (s *Sum) Sub(n Number) {
 	if n.tail&tailWide == 0 && n.w0 != 1<<63 {
@@ -263,8 +273,8 @@ func (s *Sum) Unmerge(o *Sum) {
 }
 
 // Neg returns the negated sum.
-func (s *Sum) Neg() Sum {
-	v := *s
+func (s Sum) Neg() Sum {
+	v := s
 	if v.hi == 1<<63 && v.lo == 0 {
 		v.spill() // the one value without a counterpart
 	}
@@ -276,11 +286,11 @@ func (s *Sum) Neg() Sum {
 }
 
 // Clone returns an independent copy. Copying a Sum by value does the same.
-func (s *Sum) Clone() Sum { return *s }
+func (s Sum) Clone() Sum { return s }
 
 // magnitude returns the canonical sign, magnitude and scale; ok is false if
 // the magnitude does not fit, and the caller must use total.
-func (s *Sum) magnitude() (neg bool, mag wide, scale uint8, ok bool) {
+func (s Sum) magnitude() (neg bool, mag wide, scale uint8, ok bool) {
 	if s.carry == nil {
 		neg, mag = magnitude128(s.hi, s.lo)
 	} else {
@@ -295,7 +305,7 @@ func (s *Sum) magnitude() (neg bool, mag wide, scale uint8, ok bool) {
 }
 
 // total returns the whole sum as a new integer at s.scale.
-func (s *Sum) total() *big.Int {
+func (s Sum) total() *big.Int {
 	v := big128(s.hi, s.lo)
 	if s.carry != nil {
 		v.Add(v, s.carry)
@@ -305,7 +315,7 @@ func (s *Sum) total() *big.Int {
 
 // Big returns the canonical coefficient, in a big.Int of the caller's own, and
 // the scale.
-func (s *Sum) Big() (coef *big.Int, scale uint8) {
+func (s Sum) Big() (coef *big.Int, scale uint8) {
 	if neg, mag, scale, ok := s.magnitude(); ok {
 		coef = mag.big()
 		if neg {
@@ -327,7 +337,7 @@ func (s *Sum) Big() (coef *big.Int, scale uint8) {
 
 // Decimal returns the sum as a canonical decimal: its exponent is zero or less
 // and it has no trailing zeros after the point.
-func (s *Sum) Decimal() decimal.Decimal {
+func (s Sum) Decimal() decimal.Decimal {
 	if neg, mag, scale, ok := s.magnitude(); ok && mag.bitLen() <= 63 {
 		coef := int64(mag[0])
 		if neg {
@@ -341,7 +351,7 @@ func (s *Sum) Decimal() decimal.Decimal {
 
 // Number returns the sum as a Number. The error is a [*NumberError] that wraps
 // [ErrRange] if the sum has too many digits before or after the point.
-func (s *Sum) Number() (Number, error) {
+func (s Sum) Number() (Number, error) {
 	neg, mag, scale, ok := s.magnitude()
 	if ok && scale > MaxScale {
 		return Number{}, rangeError(scaleReason)
@@ -354,7 +364,7 @@ func (s *Sum) Number() (Number, error) {
 }
 
 // Sign returns -1, 0 or 1.
-func (s *Sum) Sign() int {
+func (s Sum) Sign() int {
 	if s.carry != nil {
 		return s.total().Sign()
 	}
@@ -368,7 +378,7 @@ func (s *Sum) Sign() int {
 }
 
 // IsZero reports whether the sum is 0, which is not whether anything was added.
-func (s *Sum) IsZero() bool { return s.Sign() == 0 }
+func (s Sum) IsZero() bool { return s.Sign() == 0 }
 
 // Cmp returns -1, 0 or 1 as s is less than, equal to or greater than o.
 func (s *Sum) Cmp(o *Sum) int {
@@ -393,14 +403,14 @@ func (s *Sum) Cmp(o *Sum) int {
 func (s *Sum) Equal(o *Sum) bool { return s.Cmp(o) == 0 }
 
 // String returns the sum in plain notation, as [Number.String] does.
-func (s *Sum) String() string {
+func (s Sum) String() string {
 	var buf [128]byte
 	return string(s.AppendText(buf[:0]))
 }
 
 // AppendText appends the text of [Sum.String] to dst and returns the extended
 // slice. [ParseSum] reads it back.
-func (s *Sum) AppendText(dst []byte) []byte {
+func (s Sum) AppendText(dst []byte) []byte {
 	if neg, mag, scale, ok := s.magnitude(); ok {
 		var buf [120]byte
 		return appendPoint(dst, neg, mag.appendDigits(buf[:0]), int(scale))

@@ -197,6 +197,15 @@ func TestSumCopies(t *testing.T) {
 	require.Equal(t, before, s.String())
 }
 
+func TestSumAddDecimal(t *testing.T) {
+	t.Parallel()
+	var s Sum
+	require.NoError(t, s.AddDecimal(decimal.RequireFromString("1.50")))
+	require.ErrorIs(t, s.AddDecimal(decimal.New(1, 1<<30)), ErrRange)
+	require.NoError(t, s.AddDecimal(decimal.New(-1, 0)))
+	require.Equal(t, "0.5", s.String())
+}
+
 func TestSumCmp(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(11, 12))

@@ -94,10 +94,10 @@ func (s *Summary) Merge(o *Summary) {
 		*s = *o
 		return
 	}
-	if o.Min.Cmp(s.Min) < 0 {
+	if o.Min.less(&s.Min) {
 		s.Min = o.Min
 	}
-	if o.Max.Cmp(s.Max) > 0 {
+	if s.Max.less(&o.Max) {
 		s.Max = o.Max
 	}
 	s.Count += o.Count
