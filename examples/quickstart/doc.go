@@ -44,8 +44,10 @@
 //
 // # Performance
 //
-// The file is read twice and in batches, never held in memory; without an id
-// column 24 bytes are remembered for each different line.
+// The file is read twice and in batches, never held in memory; the book is, and
+// without an id column so are some 40 bytes for each different line. A line of
+// 43 columns takes about 20 µs to read and as much again to book on one core
+// (BenchmarkBooking).
 package main
 
 //go:generate go run ./generate

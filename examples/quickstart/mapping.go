@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/csv"
@@ -145,6 +146,13 @@ func (m *mapping) bind(exists func(column string) bool) error {
 		}
 		return t.optional
 	})
+	// Dimensions in the order of their names spare the record the sorting.
+	slices.SortStableFunc(m.targets, func(a, b target) int {
+		if a.part < partDimension || b.part < partDimension {
+			return cmp.Compare(min(a.part, partDimension), min(b.part, partDimension))
+		}
+		return cmp.Compare(a.name, b.name)
+	})
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: the file has no column %s", errMapping, strings.Join(missing, ", "))
 	}
@@ -224,8 +232,8 @@ func (m *mapping) catalogue() []usage.Meter {
 func (m *mapping) record(l *line) (usage.Record, *badLine) {
 	r := usage.Record{Tenant: m.tenant, Source: m.source, Meter: m.meter}
 	var (
-		values     []usage.Value
-		dimensions []usage.Dimension
+		values     = make([]usage.Value, 0, 8)
+		dimensions = make([]usage.Dimension, 0, len(m.targets))
 		bad        []usage.Violation
 		faults     []usage.Violation // of values
 	)
