@@ -42,9 +42,9 @@ func offsetAt(loc *time.Location, sec int64) int {
 }
 
 // changesOf finds the changes of a zone in a range of years by probing every
-// twelve hours and halving.
+// two days and halving.
 func changesOf(loc *time.Location, fromYear, toYear int) []change {
-	const step = 12 * 3600
+	const step = 48 * 3600
 	var found []change
 	end := time.Date(toYear, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 	sec := time.Date(fromYear, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
@@ -78,17 +78,17 @@ type reading struct {
 
 // readings walks the clock of a zone from one instant to another.
 func readings(loc *time.Location, from, to, step int64) []reading {
-	var all []reading
+	all := make([]reading, 0, (to-from)/step+1)
 	for sec := from; sec <= to; sec += step {
-		t := time.Unix(sec, 0).In(loc)
-		_, offset := t.Zone()
-		r := reading{sec: sec, text: floorDiv(sec+int64(offset), 60)}
+		wall := sec + int64(offsetAt(loc, sec))
+		r := reading{sec: sec, text: floorDiv(wall, 60)}
 		if n := len(all); n > 0 && all[n-1].text == r.text {
 			r = all[n-1]
 			r.sec = sec
 			all = append(all, r)
 			continue
 		}
+		t := time.Unix(wall, 0).UTC() // shows what the clock of loc shows
 		year, month, day := t.Date()
 		r.year, r.month, r.day, r.hour, r.minute = year, int(month), day, t.Hour(), t.Minute()
 		r.lastDay = time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
