@@ -12,12 +12,13 @@ const quotientDigits = 34
 
 // negate compiles unary minus; null stays null (5.1.1.2.3).
 func (c *compiler) negate(e *Negate) valueFunc {
+	c.frames = true
 	x := c.value(e.X)
 	return func(r Row, f *frame) Value {
 		v := x(r, f)
 		switch v.typ {
 		case TypeDecimal:
-			return negative(v)
+			return f.negative(v)
 		case TypeDuration:
 			return negativeDuration(v)
 		}
@@ -30,9 +31,17 @@ func negative(v Value) Value {
 		v.num = -v.num
 		return v
 	}
-	var z big.Int
-	bigCoef(&z, v)
-	return fromBig(z.Neg(&z), v.scale)
+	var m calc
+	return m.negative(v)
+}
+
+func (m *calc) negative(v Value) Value {
+	if v.ext == nil && v.num != -1<<63 {
+		v.num = -v.num
+		return v
+	}
+	bigCoef(&m.x, v)
+	return m.number(m.x.Neg(&m.x), v.scale)
 }
 
 func negativeDuration(v Value) Value {
@@ -47,6 +56,7 @@ func negativeDuration(v Value) Value {
 // arithmetic compiles add, sub, mul, div, divby, mod. Null on either side gives
 // null (5.1.1.2).
 func (c *compiler) arithmetic(e *Binary) valueFunc {
+	c.frames = true
 	x, y := c.value(e.X), c.value(e.Y)
 	site := c.site(e)
 	op := operation(e)
@@ -62,7 +72,7 @@ func (c *compiler) arithmetic(e *Binary) valueFunc {
 		if a.typ == TypeNull || b.typ == TypeNull {
 			return Value{}
 		}
-		v, fault := op(a, b)
+		v, fault := op(&f.calc, a, b)
 		if fault >= 0 {
 			return faultValue(site + fault)
 		}
@@ -73,60 +83,63 @@ func (c *compiler) arithmetic(e *Binary) valueFunc {
 // noFault is the second result of an operation that went well.
 const noFault tri = -1
 
+// operationFunc computes with two operands that are not null.
+type operationFunc func(m *calc, a, b Value) (Value, tri)
+
 // operation returns what computes e of operands that are not null. The second
 // result is noFault or a kind of fault.
-func operation(e *Binary) func(a, b Value) (Value, tri) {
+func operation(e *Binary) operationFunc {
 	x, y := e.X.Type(), e.Y.Type()
 	switch {
 	case e.typ == TypeDecimal:
 		return numberOperation(e)
 	case e.typ == TypeNull:
-		return func(Value, Value) (Value, tri) { return Value{}, noFault }
+		return func(*calc, Value, Value) (Value, tri) { return Value{}, noFault }
 	case e.Op == OpAdd && x == TypeDuration && e.typ != TypeDuration:
-		return func(a, b Value) (Value, tri) { return shift(b, a) }
+		return func(m *calc, a, b Value) (Value, tri) { return shift(m, b, a) }
 	case e.Op == OpAdd && e.typ == TypeDuration:
 		return addDurations
 	case e.Op == OpAdd:
 		return shift
 	case e.Op == OpSub && e.typ != TypeDuration:
-		return func(a, b Value) (Value, tri) { return shift(a, negativeDuration(b)) }
+		return func(m *calc, a, b Value) (Value, tri) { return shift(m, a, negativeDuration(b)) }
 	case e.Op == OpSub && (x == TypeTime || x == TypeDate):
 		return between
 	case e.Op == OpSub:
-		return func(a, b Value) (Value, tri) { return addDurations(a, negativeDuration(b)) }
+		return func(m *calc, a, b Value) (Value, tri) { return addDurations(m, a, negativeDuration(b)) }
 	case e.Op == OpMul && y == TypeDuration:
-		return func(a, b Value) (Value, tri) { return scaleDuration(b, a, false) }
+		return func(m *calc, a, b Value) (Value, tri) { return scaleDuration(m, b, a, false) }
 	}
 	divide := e.Op != OpMul
-	return func(a, b Value) (Value, tri) { return scaleDuration(a, b, divide) }
+	return func(m *calc, a, b Value) (Value, tri) { return scaleDuration(m, a, b, divide) }
 }
 
-func numberOperation(e *Binary) func(a, b Value) (Value, tri) {
-	var op func(a, b Value) (Value, tri)
+func numberOperation(e *Binary) operationFunc {
+	var op operationFunc
 	switch e.Op {
 	case OpAdd:
-		op = addNumbers
+		op = (*calc).add
 	case OpSub:
-		op = func(a, b Value) (Value, tri) { return addNumbers(a, negative(b)) }
+		op = func(m *calc, a, b Value) (Value, tri) { return m.add(a, m.negative(b)) }
 	case OpMul:
-		op = multiply
+		op = (*calc).multiply
 	case OpMod:
-		op = remainder
+		op = (*calc).remainder
 	case OpDivBy:
-		op = quotient
+		op = (*calc).quotient
 	default:
-		op = quotient
+		op = (*calc).quotient
 		// 5.1.1.2.5: div of two integers truncates, divby never does.
 		if e.X.base().integer && e.Y.base().integer {
-			op = wholeQuotient
+			op = (*calc).wholeQuotient
 		}
 	}
-	return func(a, b Value) (Value, tri) {
+	return func(m *calc, a, b Value) (Value, tri) {
 		// Before anything is computed: alignment costs what the scales differ.
 		if !computable(a) || !computable(b) {
 			return Value{}, faultRange
 		}
-		return op(a, b)
+		return op(m, a, b)
 	}
 }
 
@@ -137,9 +150,15 @@ func computable(v Value) bool {
 }
 
 // result makes the outcome of an operation, or its fault.
-func result(coef *big.Int, scale int32) (Value, tri) {
-	v := fromBig(coef, scale)
-	return inRange(v)
+func (m *calc) result(coef *big.Int, scale int32) (Value, tri) {
+	if scale < 0 {
+		// Only a quotient has one, and it is no smaller than its digits.
+		if int(-scale) > maxDigits {
+			return Value{}, faultRange
+		}
+		coef, scale = scaleUp(&m.z, coef, int(-scale)), 0
+	}
+	return inRange(m.number(coef, scale))
 }
 
 func inRange(v Value) (Value, tri) {
@@ -162,7 +181,7 @@ func inRange(v Value) (Value, tri) {
 	return v, noFault
 }
 
-func addNumbers(a, b Value) (Value, tri) {
+func (m *calc) add(a, b Value) (Value, tri) {
 	if a.ext == nil && b.ext == nil {
 		if a.scale > b.scale {
 			a, b = b, a
@@ -181,26 +200,24 @@ func addNumbers(a, b Value) (Value, tri) {
 			}
 		}
 	}
-	var x, y big.Int
-	scale := alignedBig(&x, &y, a, b)
-	return result(x.Add(&x, &y), scale)
+	x, y, scale := m.aligned(a, b)
+	return m.result(x.Add(x, y), scale)
 }
 
-// alignedBig sets x and y to the coefficients of a and b at their common scale.
-func alignedBig(x, y *big.Int, a, b Value) int32 {
-	bigCoef(x, a)
-	bigCoef(y, b)
+// aligned returns the coefficients of a and b at their common scale, in two of x,
+// y and z.
+func (m *calc) aligned(a, b Value) (x, y *big.Int, scale int32) {
+	x, y = bigCoef(&m.x, a), bigCoef(&m.y, b)
 	switch {
 	case a.scale < b.scale:
-		scaleUp(x, x, int(b.scale-a.scale))
-		return b.scale
+		return scaleUp(&m.z, x, int(b.scale-a.scale)), y, b.scale
 	case a.scale > b.scale:
-		scaleUp(y, y, int(a.scale-b.scale))
+		return x, scaleUp(&m.z, y, int(a.scale-b.scale)), a.scale
 	}
-	return a.scale
+	return x, y, a.scale
 }
 
-func multiply(a, b Value) (Value, tri) {
+func (m *calc) multiply(a, b Value) (Value, tri) {
 	if a.ext == nil && b.ext == nil {
 		hi, lo := bits.Mul64(abs64(a.num), abs64(b.num))
 		if hi == 0 && lo <= 1<<63-1 {
@@ -211,15 +228,13 @@ func multiply(a, b Value) (Value, tri) {
 			return inRange(Value{typ: TypeDecimal, num: n, scale: a.scale + b.scale})
 		}
 	}
-	var x, y big.Int
-	bigCoef(&x, a)
-	bigCoef(&y, b)
-	return result(x.Mul(&x, &y), a.scale+b.scale)
+	x, y := bigCoef(&m.x, a), bigCoef(&m.y, b)
+	return m.result(m.z.Mul(x, y), a.scale+b.scale)
 }
 
 // quotient divides exactly where the quotient ends within quotientDigits, and
 // rounds there where it does not.
-func quotient(a, b Value) (Value, tri) {
+func (m *calc) quotient(a, b Value) (Value, tri) {
 	if signOf(b) == 0 {
 		return Value{}, faultDivision
 	}
@@ -229,59 +244,73 @@ func quotient(a, b Value) (Value, tri) {
 	if signOf(a) == 0 {
 		return Value{typ: TypeDecimal}, noFault
 	}
-	var x, y, q, r big.Int
-	bigCoef(&x, a)
-	bigCoef(&y, b)
+	x, y := bigCoef(&m.x, a), bigCoef(&m.y, b)
 	negative := x.Sign() != y.Sign()
-	x.Abs(&x)
-	y.Abs(&y)
-	dx, dy := digitsOf(&x), digitsOf(&y)
-	digits := max(quotientDigits, dx, dy)
+	x.Abs(x)
+	y.Abs(y)
+	dx, dy := digitsOf(x), digitsOf(y)
+	digits := max(quotientDigits, m.significant(x, dx), m.significant(y, dy))
 	up := max(digits-dx+dy+1, 0)
-	scaleUp(&x, &x, up)
-	q.QuoRem(&x, &y, &r)
+	q, r := &m.q, &m.r
+	q.QuoRem(scaleUp(&m.z, x, up), y, r)
 	scale := a.scale - b.scale + int32(up)
-	drop := digitsOf(&q) - digits
-	if drop > 0 {
-		var half big.Int
-		q.QuoRem(&q, &bigPow10[drop], &r)
-		half.Lsh(&r, 1)
-		if half.CmpAbs(&bigPow10[drop]) >= 0 {
-			q.Add(&q, big.NewInt(1))
-		}
+	if drop := digitsOf(q) - digits; drop > 0 {
+		x.Set(q)
+		q.QuoRem(x, &bigPow10[drop], r)
+		y = &bigPow10[drop]
 		scale -= int32(drop)
-	} else if r.Lsh(&r, 1).CmpAbs(&y) >= 0 {
-		q.Add(&q, big.NewInt(1))
+	}
+	if m.x.Lsh(r, 1).Cmp(y) >= 0 {
+		q.Add(q, one)
 	}
 	if negative {
-		q.Neg(&q)
+		q.Neg(q)
 	}
-	return result(&q, scale)
+	return m.result(x.Set(q), scale)
 }
 
-func wholeQuotient(a, b Value) (Value, tri) {
+// significant returns the digits of x, n of them, without zeros at the end, so
+// that equal operands have equal quotients whatever their scale. Up to
+// quotientDigits the number does not matter. It uses z, q and r.
+func (m *calc) significant(x *big.Int, n int) int {
+	if n <= quotientDigits {
+		return n
+	}
+	rest := m.z.Set(x)
+	for {
+		m.q.QuoRem(rest, &bigPow10[1], &m.r)
+		if m.r.Sign() != 0 || n <= quotientDigits {
+			return n
+		}
+		rest.Set(&m.q)
+		n--
+	}
+}
+
+var one = big.NewInt(1)
+
+func (m *calc) wholeQuotient(a, b Value) (Value, tri) {
 	if signOf(b) == 0 {
 		return Value{}, faultDivision
 	}
 	if a.ext == nil && b.ext == nil && a.scale == 0 && b.scale == 0 && b.num != -1 {
 		return Value{typ: TypeDecimal, num: a.num / b.num}, noFault
 	}
-	var x, y big.Int
-	alignedBig(&x, &y, a, b)
-	return result(x.Quo(&x, &y), 0)
+	x, y, _ := m.aligned(a, b)
+	return m.result(m.q.Quo(x, y), 0)
 }
 
 // remainder has the sign of its left operand (5.1.1.2.6).
-func remainder(a, b Value) (Value, tri) {
+func (m *calc) remainder(a, b Value) (Value, tri) {
 	if signOf(b) == 0 {
 		return Value{}, faultDivision
 	}
 	if a.ext == nil && b.ext == nil && a.scale == b.scale && b.num != -1 {
 		return Value{typ: TypeDecimal, num: a.num % b.num, scale: a.scale}, noFault
 	}
-	var x, y big.Int
-	scale := alignedBig(&x, &y, a, b)
-	return result(x.Rem(&x, &y), scale)
+	x, y, scale := m.aligned(a, b)
+	m.q.QuoRem(x, y, &m.r)
+	return m.result(x.Set(&m.r), scale)
 }
 
 // rounding is one of the arithmetic functions (5.1.1.9).
@@ -293,7 +322,7 @@ const (
 	roundCeiling                 // towards plus infinity
 )
 
-func (m rounding) apply(v Value) (Value, tri) {
+func (mode rounding) apply(m *calc, v Value) (Value, tri) {
 	if !computable(v) {
 		return Value{}, faultRange
 	}
@@ -304,57 +333,57 @@ func (m rounding) apply(v Value) (Value, tri) {
 		if v.scale >= int32(len(pow10)) {
 			// The magnitude is below 9.3, and below 0.5 from the next scale on.
 			if v.scale > int32(len(pow10)) {
-				return m.tiny(v.num), noFault
+				return mode.tiny(v.num), noFault
 			}
 		} else {
 			unit := int64(pow10[v.scale])
-			return Value{typ: TypeDecimal, num: m.step(v.num/unit, v.num%unit, unit)}, noFault
+			return Value{typ: TypeDecimal, num: mode.step(v.num/unit, v.num%unit, unit)}, noFault
 		}
 	}
-	var x, rest big.Int
-	bigCoef(&x, v)
-	unit := new(big.Int)
-	scaleUp(unit, big.NewInt(1), int(v.scale))
-	x.QuoRem(&x, unit, &rest)
-	sign := int64(rest.Sign())
+	unit := scaleUp(&m.z, one, int(v.scale))
+	m.q.QuoRem(bigCoef(&m.x, v), unit, &m.r)
+	sign := m.r.Sign()
 	up := false
-	switch m {
+	switch mode {
 	case roundHalf:
-		up = rest.Lsh(&rest, 1).CmpAbs(unit) >= 0
+		up = m.y.Lsh(&m.r, 1).CmpAbs(unit) >= 0
 	case roundFloor:
 		up = sign < 0
 	case roundCeiling:
 		up = sign > 0
 	}
-	if up {
-		x.Add(&x, big.NewInt(sign))
+	switch {
+	case up && sign < 0:
+		m.q.Sub(&m.q, one)
+	case up && sign > 0:
+		m.q.Add(&m.q, one)
 	}
-	return result(&x, 0)
+	return m.result(m.x.Set(&m.q), 0)
 }
 
 // tiny rounds a number of which nothing but the sign matters.
-func (m rounding) tiny(coef int64) Value {
+func (mode rounding) tiny(coef int64) Value {
 	v := Value{typ: TypeDecimal}
 	switch {
-	case m == roundFloor && coef < 0:
+	case mode == roundFloor && coef < 0:
 		v.num = -1
-	case m == roundCeiling && coef > 0:
+	case mode == roundCeiling && coef > 0:
 		v.num = 1
 	}
 	return v
 }
 
 // step rounds q + rest/unit; rest has the sign of the number.
-func (m rounding) step(q, rest, unit int64) int64 {
+func (mode rounding) step(q, rest, unit int64) int64 {
 	switch {
-	case m == roundHalf && abs64(rest) >= uint64(unit)-abs64(rest) && rest != 0:
+	case mode == roundHalf && abs64(rest) >= uint64(unit)-abs64(rest) && rest != 0:
 		if rest < 0 {
 			return q - 1
 		}
 		return q + 1
-	case m == roundFloor && rest < 0:
+	case mode == roundFloor && rest < 0:
 		return q - 1
-	case m == roundCeiling && rest > 0:
+	case mode == roundCeiling && rest > 0:
 		return q + 1
 	}
 	return q
@@ -369,7 +398,7 @@ func inDurationRange(v Value) (Value, tri) {
 	return v, noFault
 }
 
-func addDurations(a, b Value) (Value, tri) {
+func addDurations(_ *calc, a, b Value) (Value, tri) {
 	v := Value{typ: TypeDuration, num: a.num + b.num, scale: a.scale + b.scale}
 	if v.scale >= picosPerMicro {
 		v.num, v.scale = v.num+1, v.scale-picosPerMicro
@@ -378,7 +407,7 @@ func addDurations(a, b Value) (Value, tri) {
 }
 
 // shift adds a duration to an instant, or its whole days to a date.
-func shift(a, d Value) (Value, tri) {
+func shift(_ *calc, a, d Value) (Value, tri) {
 	if a.typ == TypeDate {
 		days := d.num / microsPerDay
 		if d.num < 0 && d.scale > 0 && d.num%microsPerDay == 0 {
@@ -401,7 +430,7 @@ func shift(a, d Value) (Value, tri) {
 }
 
 // between is the duration from b to a.
-func between(a, b Value) (Value, tri) {
+func between(_ *calc, a, b Value) (Value, tri) {
 	if a.typ == TypeDate {
 		return inDurationRange(Value{typ: TypeDuration, num: (a.num - b.num) * microsPerDay})
 	}
@@ -414,7 +443,7 @@ func between(a, b Value) (Value, tri) {
 
 // scaleDuration multiplies or divides a duration by a number, exactly and then
 // rounded to the picosecond, half away from zero.
-func scaleDuration(d, n Value, divide bool) (Value, tri) {
+func scaleDuration(m *calc, d, n Value, divide bool) (Value, tri) {
 	if !computable(n) {
 		return Value{}, faultRange
 	}

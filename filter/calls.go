@@ -294,7 +294,8 @@ func (c *compiler) substring(e *Call, args []valueFunc) valueFunc {
 
 // characters reads a number of characters, saturated far beyond any string.
 func characters(v Value) (n int, ok bool) {
-	whole, fault := roundFloor.apply(v)
+	var m calc
+	whole, fault := roundFloor.apply(&m, v)
 	if fault >= 0 || signOf(v) < 0 || !Equal(whole, v) {
 		return 0, false
 	}
@@ -306,13 +307,14 @@ func characters(v Value) (n int, ok bool) {
 }
 
 func (c *compiler) rounded(e *Call, x valueFunc, m rounding) valueFunc {
+	c.frames = true
 	site := c.site(e)
 	return func(r Row, f *frame) Value {
 		v := x(r, f)
 		if v.typ != TypeDecimal {
 			return v
 		}
-		v, fault := m.apply(v)
+		v, fault := m.apply(&f.calc, v)
 		if fault >= 0 {
 			return faultValue(site + fault)
 		}
@@ -370,6 +372,7 @@ func totalSeconds(v Value) Value {
 	if v.scale == 0 {
 		return whole
 	}
-	sum, _ := addNumbers(whole, Number(int64(v.scale), 12))
+	var m calc
+	sum, _ := m.add(whole, Number(int64(v.scale), 12))
 	return sum
 }

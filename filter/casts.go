@@ -14,13 +14,14 @@ func (c *compiler) cast(e *Cast) valueFunc {
 	x := c.value(e.X)
 	to := e.typ
 	if limits, ok := wholeTypes[e.To]; ok {
+		c.frames = true
 		lo, hi := Number(limits[0], 0), Number(limits[1], 0)
 		return func(r Row, f *frame) Value {
 			v := castTo(x(r, f), TypeDecimal)
 			if v.typ != TypeDecimal {
 				return v
 			}
-			v, fault := roundHalf.apply(v)
+			v, fault := roundHalf.apply(&f.calc, v)
 			if fault >= 0 || Compare(v, lo) < 0 || Compare(v, hi) > 0 {
 				return Value{}
 			}

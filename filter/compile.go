@@ -401,12 +401,14 @@ func (c *compiler) lambda(e *Lambda) condFunc {
 		if items == nil {
 			return truth(all)
 		}
-		level := len(f.items)
+		level, text, used := len(f.items), len(f.text), f.used
 		f.items = append(f.items, item{of: items})
 		result := truth(all)
 		for i := range items.Len() {
 			f.items[level].index = i
 			t := body(r, f)
+			// What the condition built for this item is done with.
+			f.text, f.used = f.text[:text], used
 			if t >= faultBase || (t == yes) != all {
 				result = t
 				if t == unknown {

@@ -32,7 +32,7 @@
 //   - round floor ceiling; case; cast with the type bare or quoted; isdefined.
 //   - any and all over a collection of primitive values or flat objects, its $count,
 //     and its aggregate(value with method).
-//   - Literals: 'it''s', 5, 5.0, 1e3, 5m, true, null, 2018-01-01,
+//   - Literals: 'it”s', 5, 5.0, 1e3, 5m, true, null, 2018-01-01,
 //     2018-01-01T00:00:00Z, 11:22:33, duration'P1DT2H', guids, and the older
 //     datetime'..', datetimeoffset'..', time'..' and guid'..'.
 //   - $apply: filter, groupby, aggregate with sum, min, max, average, countdistinct
@@ -83,8 +83,9 @@
 //
 // The official test suite of the OData grammar (OASIS odata-abnf, commit
 // e7790a5910f0) ends as follows; the cases of flat expressions and pipelines are
-// all read. limits are valid literals beyond 100 digits or the years 0000 to 9999;
-// other rules are paths, payload forms and other query options.
+// all read. Right cases are read, left out as not supported, or beyond the limits of
+// 100 digits and the years 0000 to 9999; wrong ones are refused; other rules are
+// paths, payload forms and other query options.
 //
 //	rule                       cases  flat  read wrong  left limits
 //	anyExpr                        4     4     4     0     0     0

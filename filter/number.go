@@ -28,9 +28,10 @@ var bigPow10 = func() (t [2*maxDigits + 2]big.Int) {
 }()
 
 // scratch lends big integers to comparisons, which would allocate otherwise.
-var scratch = sync.Pool{New: func() any { return new(big.Int) }}
+var scratch = sync.Pool{New: func() any { return new([3]big.Int) }}
 
-// scaleUp sets z to x * 10^n. Callers have bounded n by the digits of a number.
+// scaleUp sets z to x * 10^n and returns z. Callers have bounded n by the digits of
+// a number. It allocates where z is x.
 func scaleUp(z, x *big.Int, n int) *big.Int {
 	if n < len(bigPow10) {
 		return z.Mul(x, &bigPow10[n])
@@ -77,45 +78,67 @@ func abs64(x int64) uint64 {
 	return uint64(x)
 }
 
-// fromBig returns coef * 10^-scale and takes coef over. The coefficient is kept
-// small wherever it can be, so that the fast paths see as much as possible.
+// fromBig returns coef * 10^-scale.
 func fromBig(coef *big.Int, scale int32) Value {
-	if coef.Sign() == 0 {
-		return Value{typ: TypeDecimal}
-	}
+	var m calc
 	if scale < 0 && scale >= -1000 {
 		coef = scaleUp(new(big.Int), coef, int(-scale))
 		scale = 0
+	}
+	return m.number(coef, scale)
+}
+
+// calc is what arithmetic beyond 64 bits works in: integers that keep their
+// memory, and the results of one evaluation, which lose theirs at its end.
+type calc struct {
+	x, y, z, q, r big.Int
+	kept          []*extension
+	used          int
+}
+
+// number makes a value of coef * 10^-scale. The coefficient is kept small wherever
+// it can be, so that the fast paths see as much as possible. coef is not
+// referred to afterwards; it may be x, y or z of m.
+func (m *calc) number(coef *big.Int, scale int32) Value {
+	if coef.Sign() == 0 {
+		return Value{typ: TypeDecimal}
 	}
 	if scale >= 0 && coef.IsInt64() {
 		return Value{typ: TypeDecimal, num: coef.Int64(), scale: scale}
 	}
 	if scale > 0 {
-		coef, scale = stripZeros(coef, scale)
+		coef, scale = m.stripZeros(coef, scale)
 		if coef.IsInt64() {
 			return Value{typ: TypeDecimal, num: coef.Int64(), scale: scale}
 		}
 	}
-	v := Value{typ: TypeDecimal, scale: scale, ext: new(extension)}
+	v := Value{typ: TypeDecimal, scale: scale, ext: m.extension()}
 	v.ext.coef.Set(coef)
 	return v
 }
 
+func (m *calc) extension() *extension {
+	if m.used == len(m.kept) {
+		m.kept = append(m.kept, new(extension))
+	}
+	m.used++
+	return m.kept[m.used-1]
+}
+
 // stripZeros removes trailing zeros after the point, in steps that halve, so
-// that the time is near linear in the digits.
-func stripZeros(coef *big.Int, scale int32) (*big.Int, int32) {
-	var q, r big.Int
+// that the time is near linear in the digits. It uses q and r.
+func (m *calc) stripZeros(coef *big.Int, scale int32) (*big.Int, int32) {
 	for step := 64; step > 0; {
 		if int32(step) > scale {
 			step /= 2
 			continue
 		}
-		q.QuoRem(coef, &bigPow10[step], &r)
-		if r.Sign() != 0 {
+		m.q.QuoRem(coef, &bigPow10[step], &m.r)
+		if m.r.Sign() != 0 {
 			step /= 2
 			continue
 		}
-		coef, scale = new(big.Int).Set(&q), scale-int32(step)
+		coef, scale = coef.Set(&m.q), scale-int32(step)
 	}
 	return coef, scale
 }
@@ -146,16 +169,15 @@ func compareNumbers(a, b Value) int {
 	if ma != mb {
 		return cmp.Compare(ma, mb) * sa
 	}
-	x, y := scratch.Get().(*big.Int), scratch.Get().(*big.Int)
-	defer scratch.Put(x)
-	defer scratch.Put(y)
-	bigCoef(x, a)
-	bigCoef(y, b)
+	z := scratch.Get().(*[3]big.Int)
+	defer scratch.Put(z)
+	x, y := bigCoef(&z[0], a), bigCoef(&z[1], b)
+	// Multiplying in place would allocate.
 	switch {
 	case a.scale < b.scale:
-		scaleUp(x, x, int(b.scale-a.scale))
+		x = scaleUp(&z[2], x, int(b.scale-a.scale))
 	case a.scale > b.scale:
-		scaleUp(y, y, int(a.scale-b.scale))
+		y = scaleUp(&z[2], y, int(a.scale-b.scale))
 	}
 	return x.Cmp(y)
 }
@@ -203,12 +225,6 @@ func compareAligned(a uint64, n int32, b uint64) int {
 		return 1
 	}
 	return cmp.Compare(lo, b)
-}
-
-// fitsDigits reports whether the plain form of coef * 10^-scale has no more than
-// maxDigits digits.
-func fitsDigits(digits int, scale int32) bool {
-	return max(int64(digits), int64(scale)) <= maxDigits && int64(digits)-int64(scale) <= maxDigits
 }
 
 // parseNumber reads the text of a number, [sign] digits [. digits] [e [sign]
@@ -285,24 +301,23 @@ func parseExponent(s string) int64 {
 }
 
 func appendDecimal(b []byte, v Value) []byte {
-	var digits string
-	neg := signOf(v) < 0
+	var buf [2 * maxDigits]byte
+	digits := buf[:0]
 	if v.ext != nil {
-		digits = v.ext.coef.Text(10)
+		digits = v.ext.coef.Append(digits, 10)
 	} else {
-		digits = strconv.FormatInt(v.num, 10)
+		digits = strconv.AppendInt(digits, v.num, 10)
 	}
-	digits = strings.TrimPrefix(digits, "-")
-	scale := int(v.scale)
-	for scale > 0 && strings.HasSuffix(digits, "0") {
-		if digits == "0" {
-			scale = 0
-			break
-		}
-		digits, scale = digits[:len(digits)-1], scale-1
-	}
-	if neg {
+	if digits[0] == '-' {
 		b = append(b, '-')
+		digits = digits[1:]
+	}
+	scale := int(v.scale)
+	if len(digits) == 1 && digits[0] == '0' {
+		scale = 0
+	}
+	for scale > 0 && digits[len(digits)-1] == '0' {
+		digits, scale = digits[:len(digits)-1], scale-1
 	}
 	switch {
 	case scale < 0 || scale > 1000+len(digits):

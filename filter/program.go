@@ -90,8 +90,14 @@ func (p *Program) Eval(r Row) (Value, error) {
 	} else {
 		f := p.pool.Get().(*frame)
 		v = p.value(r, f)
+		// They may stand in the frame.
 		if v.str != "" {
-			v.str = strings.Clone(v.str) // it may stand in the frame's buffer
+			v.str = strings.Clone(v.str)
+		}
+		if v.ext != nil && v.typ == TypeDecimal {
+			ext := new(extension)
+			ext.coef.Set(&v.ext.coef)
+			v.ext = ext
 		}
 		f.reset()
 		p.pool.Put(f)
@@ -105,6 +111,7 @@ func (p *Program) Eval(r Row) (Value, error) {
 // frame is what an evaluation may need besides the row. Frames are pooled, so that
 // what they hold is allocated once and not per row.
 type frame struct {
+	calc
 	// text holds the strings that functions build. A string points into it, so it
 	// is only appended to until the evaluation is over.
 	text []byte
@@ -122,6 +129,10 @@ func (f *frame) reset() {
 		f.text = nil // one huge row must not be kept for ever
 	}
 	f.text = f.text[:0]
+	f.used = 0
+	if len(f.kept) > 64 {
+		f.kept = nil
+	}
 	clear(f.items)
 	f.items = f.items[:0]
 }
