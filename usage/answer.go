@@ -122,6 +122,8 @@ type pager struct {
 	total  int64
 	count  bool // total is to be counted
 	found  least
+	keys   []filter.Value // scratch space
+	values rowValues      // scratch space
 }
 
 func (q *query) pager() (*pager, error) {
@@ -176,10 +178,11 @@ func (p *pager) readRows(ctx context.Context) error {
 		p.total = int64(len(r.fold.accs))
 	}
 	for _, a := range r.fold.accs {
-		it, err := q.rowItem(a, false)
+		it, err := q.rowItem(a, false, &p.values, p.keys)
 		if err != nil {
 			return err
 		}
+		p.keys = it.keys
 		if err := p.offer(it); err != nil {
 			return err
 		}
@@ -239,10 +242,11 @@ func (p *pager) fillOne(a *acc) error {
 	if p.count {
 		p.total++
 	}
-	it, err := p.q.rowItem(a, true)
+	it, err := p.q.rowItem(a, true, &p.values, p.keys)
 	if err != nil {
 		return err
 	}
+	p.keys = it.keys
 	return p.offer(it)
 }
 
@@ -251,10 +255,11 @@ func (p *pager) readRecords(ctx context.Context) error {
 	q := p.q
 	n := int64(0)
 	visit := func(s *Stored) error {
-		it, err := q.recordItem(s)
+		it, err := q.recordItem(s, p.keys)
 		if err != nil {
 			return err
 		}
+		p.keys = it.keys
 		n++
 		return p.offer(it)
 	}

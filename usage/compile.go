@@ -171,10 +171,10 @@ func (q *query) compileFilter() error {
 	}
 	e, err := filter.Parse(q.src.Filter, nil)
 	if err != nil {
-		return fmt.Errorf("%w query: filter: %w", ErrInvalid, err)
+		return fmt.Errorf("%w query: %w", ErrInvalid, err)
 	}
 	if q.filter, err = filter.Check(e, b.fields); err != nil {
-		return fmt.Errorf("%w query: filter: %w", ErrInvalid, err)
+		return fmt.Errorf("%w query: %w", ErrInvalid, err)
 	}
 	is := func(test func(*field) bool) func(filter.Field) bool {
 		return func(ff filter.Field) bool {

@@ -296,7 +296,7 @@ func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explana
 	if err != nil || !more {
 		return out, err
 	}
-	last, err := q.recordItem(&out.Records[len(out.Records)-1].Stored)
+	last, err := q.recordItem(&out.Records[len(out.Records)-1].Stored, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,12 @@ type fold struct {
 	locator aggregate.Locator
 	key     []byte
 	scratch []filter.Value
+	// Rows are made by the hundred: an answer may have a hundred thousand.
+	spareAccs    []acc
+	spareTallies []tally
+	// last is the row that was asked for last.
+	last    *acc
+	lastKey accKey
 }
 
 // outGroup is a group of the answer.
@@ -39,6 +45,9 @@ type subGroup struct {
 	extra []filter.Value
 	// wants tells which measures take these records; nil: all.
 	wants []bool
+	// number is the sub-group's number in the read of a Grouper that is
+	// numbered read.
+	number, read int
 }
 
 type accKey struct {
@@ -141,15 +150,34 @@ func (f *fold) row(g *outGroup, us int64) (*acc, error) {
 		from, to = f.locator.Locate(us)
 		k.window = from
 	}
+	if f.last != nil && f.lastKey == k {
+		return f.last, nil
+	}
 	a := f.accs[k]
 	if a == nil {
 		if len(f.accs) >= f.q.book.opts.MaxGroups {
 			return nil, fmt.Errorf("query: %w: more than %d rows; group by fewer fields, use longer windows or a narrower filter", ErrTooLarge, f.q.book.opts.MaxGroups)
 		}
-		a = &acc{group: g, from: from, to: to, measures: make([]tally, len(f.q.measures))}
+		a = f.newAcc()
+		a.group, a.from, a.to = g, from, to
 		f.accs[k] = a
 	}
+	f.last, f.lastKey = a, k
 	return a, nil
+}
+
+func (f *fold) newAcc() *acc {
+	const most = 128
+	if len(f.spareAccs) == 0 {
+		n := min(most, 1+len(f.accs)) // few rows, few spares
+		f.spareAccs = make([]acc, n)
+		f.spareTallies = make([]tally, n*len(f.q.measures))
+	}
+	a := &f.spareAccs[0]
+	f.spareAccs = f.spareAccs[1:]
+	n := len(f.q.measures)
+	a.measures, f.spareTallies = f.spareTallies[:n:n], f.spareTallies[n:]
+	return a
 }
 
 // summed takes in records of one sub-group and window that somebody else added

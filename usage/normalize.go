@@ -69,6 +69,9 @@ func micro(t time.Time) time.Time {
 // normalize returns the canonical form of a record with everything that is
 // wrong with its shape, and with its meter's declaration.
 func (b *Book) normalize(in *Record) Entry {
+	if len(in.faults) > 0 {
+		return b.normalizeFaulty(in)
+	}
 	e := Entry{Record: *in}
 	r := &e.Record
 	add := func(v *Violation) {

@@ -146,9 +146,10 @@ func (q *query) compare(a, b []filter.Value) int {
 
 // rowValues lets a compiled order key read a row.
 type rowValues struct {
+	q       *query
 	columns []int
-	cells   func(i int) filter.Value
 	acc     *acc
+	filled  bool
 }
 
 func (r *rowValues) Value(slot int) filter.Value {
@@ -158,7 +159,7 @@ func (r *rowValues) Value(slot int) filter.Value {
 	case rowEnd:
 		return instantValue(r.acc.to)
 	default:
-		return r.cells(i)
+		return r.q.cellAt(r.acc, i, r.filled)
 	}
 }
 
@@ -176,13 +177,14 @@ func instant(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// rowItem makes the item of a finished row.
-func (q *query) rowItem(a *acc, filled bool) (item, error) {
-	it := item{acc: a, filled: filled, keys: make([]filter.Value, 0, len(q.order)+1+len(a.group.key))}
-	values := rowValues{acc: a, cells: func(i int) filter.Value { return q.cellAt(a, i, filled) }}
+// rowItem makes the item of a finished row, with its keys in the scratch space
+// given, from which least.add copies those that it keeps.
+func (q *query) rowItem(a *acc, filled bool, values *rowValues, scratch []filter.Value) (item, error) {
+	it := item{acc: a, filled: filled, keys: scratch[:0]}
+	values.q, values.acc, values.filled = q, a, filled
 	for i := range q.order {
 		values.columns = q.order[i].columns
-		v, err := q.order[i].program.Eval(&values)
+		v, err := q.order[i].program.Eval(values)
 		if err != nil {
 			return it, err
 		}
@@ -201,9 +203,9 @@ func (q *query) cellAt(a *acc, column int, filled bool) filter.Value {
 	return q.cell(&q.measures[i], &a.measures[i], filled)
 }
 
-// recordItem makes the item of a record.
-func (q *query) recordItem(s *Stored) (item, error) {
-	it := item{record: s, keys: make([]filter.Value, 0, len(q.order)+4)}
+// recordItem makes the item of a record, with its keys in the scratch space.
+func (q *query) recordItem(s *Stored, scratch []filter.Value) (item, error) {
+	it := item{record: s, keys: scratch[:0]}
 	row := recordRow{record: s}
 	for i := range q.order {
 		row.fields = q.order[i].fields
@@ -235,14 +237,17 @@ func (l *least) Pop() any {
 	return x
 }
 
+// add takes an item if it is among the first; the keys are copied.
 func (l *least) add(it item) {
 	switch {
 	case l.most < 0 || len(l.items) < l.most:
+		it.keys = slices.Clone(it.keys)
 		l.items = append(l.items, it)
 		if len(l.items) == l.most {
 			heap.Init(l)
 		}
 	case l.most > 0 && l.q.compare(it.keys, l.items[0].keys) < 0:
+		it.keys = append(l.items[0].keys[:0], it.keys...)
 		l.items[0] = it
 		heap.Fix(l, 0)
 	}

@@ -28,6 +28,8 @@ type reader struct {
 	// counted is the number of records behind the answer.
 	counted int64
 	row     recordRow
+	// groupings is the number of reads by a Grouper so far.
+	groupings int
 }
 
 // run reads the query. It starts over without rollups in the two cases where
@@ -297,9 +299,9 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	q, f := r.q, r.fold
 	sel.Class, sel.Filter = Plain, nil
 	var subs []*subGroup
-	numbers := map[*subGroup]int{}
 	var fault error
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values}
+	r.groupings++
+	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Dimensions: q.needs}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -312,13 +314,11 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 			return -1
 		}
 		sub := f.sub(s.Tenant, s.Meter, s.Dimensions, class)
-		n, seen := numbers[sub]
-		if !seen {
-			n = len(subs)
+		if sub.read != r.groupings {
+			sub.number, sub.read = len(subs), r.groupings
 			subs = append(subs, sub)
-			numbers[sub] = n
 		}
-		return n
+		return sub.number
 	}
 	for row, err := range g.Group(ctx, request) {
 		if err == nil {

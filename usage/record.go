@@ -45,6 +45,9 @@ type Record struct {
 	// tenant; nil for plain usage. A void has neither meter, times, values nor
 	// dimensions: it says only what no longer counts.
 	Corrects *Correction
+
+	// faults are what a decoder could not read; see WithFault.
+	faults []Violation
 }
 
 // Identity is what makes a record the same record for ever. It is comparable

@@ -294,6 +294,9 @@ type GroupRead struct {
 	// is pure in its answers, is called from one goroutine at a time, and costs
 	// enough to be called once per series.
 	Group func(*Series, VerdictClass) int
+	// Dimensions are the names of the dimensions that Group looks at: two series
+	// of one tenant and meter that agree in these have the same answer.
+	Dimensions []string
 	// Window cuts time; the zero Window does not.
 	Window aggregate.Window
 	// Values names the values to summarise, in the order in which
