@@ -287,7 +287,11 @@ func (m *calc) significant(x *big.Int, n int) int {
 	}
 }
 
-var one = big.NewInt(1)
+// Constants, never written.
+var (
+	one     = big.NewInt(1)
+	million = big.NewInt(picosPerMicro)
+)
 
 func (m *calc) wholeQuotient(a, b Value) (Value, tri) {
 	if signOf(b) == 0 {
@@ -447,31 +451,31 @@ func scaleDuration(m *calc, d, n Value, divide bool) (Value, tri) {
 	if !computable(n) {
 		return Value{}, faultRange
 	}
-	var picos, coef, unit, rest big.Int
-	picos.Mul(big.NewInt(d.num), big.NewInt(picosPerMicro))
-	picos.Add(&picos, big.NewInt(int64(d.scale)))
-	bigCoef(&coef, n)
-	scaleUp(&unit, big.NewInt(1), int(n.scale))
+	m.z.Mul(m.x.SetInt64(d.num), million)
+	m.z.Add(&m.z, m.x.SetInt64(int64(d.scale)))
+	coef, unit := bigCoef(&m.x, n), scaleUp(&m.y, one, int(n.scale))
 	if divide {
 		if coef.Sign() == 0 {
 			return Value{}, faultDivision
 		}
 		coef, unit = unit, coef
 		if unit.Sign() < 0 {
-			unit.Neg(&unit)
-			coef.Neg(&coef)
+			unit.Neg(unit)
+			coef.Neg(coef)
 		}
 	}
-	picos.Mul(&picos, &coef)
-	picos.QuoRem(&picos, &unit, &rest)
-	sign := int64(rest.Sign())
-	if rest.Lsh(&rest, 1).CmpAbs(&unit) >= 0 && sign != 0 {
-		picos.Add(&picos, big.NewInt(sign))
+	m.q.Mul(&m.z, coef)
+	m.z.QuoRem(&m.q, unit, &m.r)
+	if sign := m.r.Sign(); m.q.Lsh(&m.r, 1).CmpAbs(unit) >= 0 {
+		if sign < 0 {
+			m.z.Sub(&m.z, one)
+		} else {
+			m.z.Add(&m.z, one)
+		}
 	}
-	var us, sub big.Int
-	us.DivMod(&picos, big.NewInt(picosPerMicro), &sub) // Euclidean: sub is never negative
-	if !us.IsInt64() {
+	m.q.DivMod(&m.z, million, &m.r) // Euclidean: the rest is never negative
+	if !m.q.IsInt64() {
 		return Value{}, faultRange
 	}
-	return inDurationRange(Value{typ: TypeDuration, num: us.Int64(), scale: int32(sub.Int64())})
+	return inDurationRange(Value{typ: TypeDuration, num: m.q.Int64(), scale: int32(m.r.Int64())})
 }

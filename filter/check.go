@@ -122,7 +122,7 @@ func (c *checker) expr(e Expr) Expr {
 	case *ByKey:
 		c.fail(e, CodeNotSupported, "access to an item by its key is not supported")
 	case *Aggregate:
-		c.fail(e, CodeNotSupported, "aggregate inside an expression is not supported")
+		return c.aggregate(e)
 	}
 	return nil
 }
@@ -164,6 +164,12 @@ func (c *checker) name(e *Name) *Name {
 	first, rest, path := strings.Cut(e.Path, "/")
 	for i := len(c.vars) - 1; i >= 0; i-- {
 		v := c.vars[i]
+		if v.name == "" {
+			if !path || v.items[0].Name == "" {
+				return c.itemField(&n, v, i+1)
+			}
+			continue
+		}
 		if v.name != first {
 			continue
 		}
@@ -206,6 +212,23 @@ func (c *checker) name(e *Name) *Name {
 	n.Field, n.Path = f, f.Name
 	n.typ, n.integer, n.folds = f.Type, f.Whole, f.FoldCase
 	return &n
+}
+
+// itemField resolves a bare name inside aggregate: a field of the item, or the
+// variable of a lambda around it.
+func (c *checker) itemField(n *Name, v lambdaVar, level int) *Name {
+	names := make([]string, 0, len(v.items))
+	for slot, f := range v.items {
+		if f.Name == n.Path {
+			n.Field, n.Slot, n.Var = f, slot, level
+			n.typ, n.integer, n.folds = f.Type, f.Whole, f.FoldCase
+			return n
+		}
+		names = append(names, f.Name)
+	}
+	c.fail(n, CodeUnknownName, "the items have no field "+quoteShort(n.Path))
+	c.err.Suggestion = nearest(n.Path, names)
+	return nil
 }
 
 // compare checks eq, ne, gt, ge, lt, le (5.1.1.1). A literal comes to stand on the

@@ -140,3 +140,57 @@ func (c *checker) caseOf(e *Case) Expr {
 	n.integer = n.integer && n.typ == TypeDecimal
 	return fold(n)
 }
+
+// aggregate checks path/aggregate(value with method): names in the value are
+// fields of the items (Data Aggregation 3.3).
+func (c *checker) aggregate(e *Aggregate) Expr {
+	if len(e.Aggs) != 1 || len(e.Aggs[0].From) > 0 {
+		c.fail(e, CodeNotSupported, "aggregate with from is not supported")
+		return nil
+	}
+	a := e.Aggs[0]
+	over := c.collection(e.Over)
+	if over == nil {
+		return nil
+	}
+	if a.Expr == nil {
+		n := &Count{node: e.node, Over: over}
+		n.typ, n.integer = TypeDecimal, true
+		return n
+	}
+	if a.Method == "" {
+		c.fail(a.Expr, CodeNotSupported, "the custom aggregate "+quoteShort(a.Expr.String())+" is not supported", "with and a method")
+		return nil
+	}
+	a.Method = lowerASCII(a.Method)
+	c.vars = append(c.vars, lambdaVar{"", over.Field.Items})
+	a.Expr = c.expr(a.Expr)
+	c.vars = c.vars[:len(c.vars)-1]
+	if a.Expr == nil {
+		return nil
+	}
+	t := a.Expr.Type()
+	n := &Aggregate{node: e.node, Over: over, Aggs: []AggregateExpr{a}}
+	switch {
+	case a.Method == "countdistinct":
+		n.typ, n.integer = TypeDecimal, true
+		return n
+	case a.Method == "sum" || a.Method == "average":
+		if t != TypeDecimal && t != TypeDuration && t != TypeNull {
+			c.fail(a.Expr, CodeType, a.Method+" takes a number or duration, this is a "+t.String())
+			return nil
+		}
+		n.integer = a.Method == "sum" && a.Expr.base().integer
+	case a.Method == "min" || a.Method == "max":
+		if t == TypeGuid || t == TypeCollection {
+			c.fail(a.Expr, CodeType, "a "+t.String()+" has no order")
+			return nil
+		}
+		n.integer = a.Expr.base().integer
+	default:
+		c.fail(e, CodeNotSupported, "the method "+quoteShort(a.Method)+" is not supported", "sum", "min", "max", "average", "countdistinct")
+		return nil
+	}
+	n.typ = t
+	return n
+}

@@ -98,6 +98,13 @@ func rewrite(e Expr, leaf func(Expr) Expr) Expr {
 		n := *e
 		n.Over = rewrite(e.Over, leaf).(*Name)
 		return &n
+	case *Aggregate:
+		n := *e
+		n.Over = rewrite(e.Over, leaf).(*Name)
+		a := e.Aggs[0]
+		a.Expr = rewrite(a.Expr, leaf)
+		n.Aggs = []AggregateExpr{a}
+		return &n
 	}
 	return leaf(e)
 }

@@ -55,7 +55,7 @@ func (c *compiler) cond(e Expr) condFunc {
 		}
 	case *Lambda:
 		return c.lambda(e)
-	case *Name, *Cast, *Case, *Negate:
+	case *Name, *Cast, *Case, *Negate, *Aggregate:
 		return c.truthValue(e)
 	}
 	bad := c.site(e) + faultRowType // nothing that Check lets through
@@ -457,6 +457,8 @@ func (c *compiler) value(e Expr) valueFunc {
 			}
 			return Number(int64(items.Len()), 0)
 		}
+	case *Aggregate:
+		return c.aggregate(e)
 	}
 	cond := c.cond(e)
 	return func(r Row, f *frame) Value { return valueOf(cond(r, f)) }

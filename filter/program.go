@@ -117,6 +117,8 @@ type frame struct {
 	text []byte
 	// items are the current items of the lambdas around the code that runs.
 	items []item
+	// values are those that a countdistinct has seen.
+	values []Value
 }
 
 type item struct {
@@ -130,10 +132,14 @@ func (f *frame) reset() {
 	}
 	f.text = f.text[:0]
 	f.used = 0
-	if len(f.kept) > 64 {
+	if len(f.kept) > 256 {
 		f.kept = nil
 	}
 	clear(f.items)
+	if cap(f.values) > 1024 {
+		f.values = nil
+	}
+	clear(f.values[:cap(f.values)])
 	f.items = f.items[:0]
 }
 
