@@ -1,0 +1,304 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+	"github.com/usagebook/usagebook/usage/storetest/internal/model"
+)
+
+var groupCases = []aCase{
+	{
+		name: "G1_groups_add_up",
+		rule: "Where a store can add up by itself (Grouper), what it adds up is what the records add up to, by group and window, for exactly the records that the selection names: counts, sums, least and greatest, to the last digit.",
+		run:  groupsAddUp,
+	},
+	{
+		name: "G2_groups_of_windows",
+		rule: "Where a store can add up by itself, a record belongs to the window of its Start, in any zone and over every change of the clock.",
+		run:  groupsOfWindows,
+	},
+	{
+		name: "G3_cancelled_group",
+		rule: "Where a store can add up by itself, a cancelled context ends it with its error.",
+		run:  cancelledGroup,
+	},
+}
+
+// grouper returns the store's Grouper; a store without one has nothing to hold,
+// because the Book scans then.
+func (b *bench) grouper() (usage.Grouper, bool) {
+	g, ok := b.store.(usage.Grouper)
+	if !ok {
+		b.k.Log("the store is no usage.Grouper, so the Book scans")
+	}
+	return g, ok
+}
+
+// tally is what the records of one group and window add up to.
+type tally struct {
+	records int64
+	values  []valueTally
+}
+
+type valueTally struct {
+	count         int64
+	sum, min, max *big.Rat
+}
+
+func (t *valueTally) add(count int64, sum, low, high *big.Rat) {
+	if count == 0 {
+		return
+	}
+	if t.count == 0 {
+		t.sum, t.min, t.max = new(big.Rat), low, high
+	}
+	t.count += count
+	t.sum.Add(t.sum, sum)
+	if low.Cmp(t.min) < 0 {
+		t.min = low
+	}
+	if high.Cmp(t.max) > 0 {
+		t.max = high
+	}
+}
+
+type groupAt struct {
+	group  int
+	window int64
+}
+
+func showTallies(all map[groupAt]*tally) string {
+	var lines []string
+	for at, t := range all {
+		if t.records == 0 {
+			continue
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "\n  group %d window %s: %d records", at.group, time.UnixMicro(at.window).UTC().Format(time.RFC3339), t.records)
+		for i, v := range t.values {
+			if v.count > 0 {
+				fmt.Fprintf(&b, ", value %d: %d times, sum %s, %s to %s", i, v.count, model.Decimal(v.sum), model.Decimal(v.min), model.Decimal(v.max))
+			}
+		}
+		lines = append(lines, b.String())
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+func rat(s string) *big.Rat {
+	r, ok := new(big.Rat).SetString(s)
+	if !ok {
+		panic("not a number: " + s) // a Number that writes something else than a number
+	}
+	return r
+}
+
+// grouped compares what the store adds up with what its records add up to.
+func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, window model.Window) {
+	b.k.Helper()
+	tallies := func() (map[groupAt]*tally, func(at groupAt) *tally) {
+		all := map[groupAt]*tally{}
+		return all, func(at groupAt) *tally {
+			if all[at] == nil {
+				all[at] = &tally{values: make([]valueTally, len(read.Values))}
+			}
+			return all[at]
+		}
+	}
+	read.Selection.Class = usage.Plain
+	got, gotAt := tallies()
+	for row, err := range g.Group(b.ctx(), read) {
+		if err != nil {
+			b.k.Fatalf("%s: Group: %v", what, err)
+		}
+		t := gotAt(groupAt{row.Group, row.Window})
+		t.records += row.Records
+		for i := range row.Values {
+			s := &row.Values[i]
+			if s.Count > 0 {
+				t.values[i].add(s.Count, rat(s.Sum.String()), rat(s.Min.String()), rat(s.Max.String()))
+			}
+		}
+	}
+	want, wantAt := tallies()
+	for _, r := range b.scan(read.Selection) {
+		n := read.Group(seriesOf(&r.Record), r.Verdict.Class())
+		if n < 0 {
+			continue
+		}
+		at := groupAt{group: n}
+		if window.Unit != model.None {
+			start, _ := window.Bounds(r.Start)
+			at.window = start.UnixMicro()
+		}
+		t := wantAt(at)
+		t.records++
+		for i, name := range read.Values {
+			if n, ok := r.Values.Number(name); ok {
+				v := rat(n.String())
+				t.values[i].add(1, v, v, v)
+			}
+		}
+	}
+	if got, want := showTallies(got), showTallies(want); got != want {
+		b.k.Fatalf("%s: the store adds up to%s\nbut its records to%s", what, got, want)
+	}
+}
+
+func groupsAddUp(k *kit) {
+	b := k.open(&usage.Options{Rules: verdicts{}})
+	g, ok := b.grouper()
+	if !ok {
+		return
+	}
+	nines := strings.Repeat("9", 38) + "." + strings.Repeat("9", 30)
+	numbers := []string{"0", "1", "-1.25", "0.000000000000015", "9223372036854775807", "9223372036854775807", "12345678901234567890.5", nines, "-" + nines, "3"}
+	var all []usage.Record
+	for i := range 400 {
+		r := use(fmt.Sprintf("r%03d", i), i*37)
+		r.Tenant, r.Meter = []string{"acme", "globex"}[i%2], verdictMeters[i%len(verdictMeters)]
+		r.Values = quantity(numbers[i*7%len(numbers)])
+		if i%3 == 0 {
+			r.Values = r.Values.WithNumber("cost", number(numbers[i%len(numbers)]))
+		}
+		if i%11 == 0 {
+			r.Values = usage.Values{}.WithNumber("cost", number("2.5"))
+		}
+		r.Dimensions = usage.NewDimensions(usage.Dimension{Name: "host", Value: fmt.Sprint(i % 7)})
+		if i%5 != 0 {
+			r.Dimensions = r.Dimensions.With("region", []string{"eu", "us", ""}[i%3])
+		}
+		all = append(all, r)
+	}
+	b.must(all[:250]...)
+	b.clock.advance(time.Hour)
+	middle := b.settled()
+	b.must(all[250:]...)
+	b.must(voidOf("v", all[3]), replaceOf("p", all[4], 9))
+
+	region := func(s *usage.Series, _ usage.VerdictClass) int {
+		v, ok := s.Dimensions.Get("region")
+		return map[string]int{"eu": 1, "us": 2, "": 3}[v] * map[bool]int{true: 1, false: 0}[ok]
+	}
+	wanted := func(s *usage.Series, c usage.VerdictClass) int {
+		if v, _ := s.Dimensions.Get("host"); v == "3" || s.Meter == "unruled" {
+			return -1
+		}
+		return int(c)
+	}
+	one := func(*usage.Series, usage.VerdictClass) int { return 0 }
+	for name, group := range map[string]func(*usage.Series, usage.VerdictClass) int{"in one group": one, "by region": region, "by verdict, some left out": wanted} {
+		for what, change := range map[string]func(s *usage.Selection){
+			"everything":       func(*usage.Selection) {},
+			"one tenant":       func(s *usage.Selection) { s.Scope = usage.ForTenant("globex") },
+			"a range":          func(s *usage.Selection) { s.From, s.To = all[20].Start.Add(1), all[333].Start },
+			"meters":           func(s *usage.Selection) { s.Meters = []string{"billable", "requests"} },
+			"a recorded range": func(s *usage.Selection) { s.RecordedFrom, s.RecordedTo = epoch, epoch.Add(time.Hour) },
+			"a tail":           func(s *usage.Selection) { s.After, s.Through = middle.Mark.Sequence-9, middle.Mark.Sequence+30 },
+			"an earlier mark":  func(s *usage.Selection) { s.Mark = middle.Mark },
+			"nothing":          func(s *usage.Selection) { s.Scope = usage.ForTenant("nobody") },
+		} {
+			sel := b.at()
+			change(&sel)
+			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: group, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
+			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: group}, model.Window{})
+		}
+	}
+}
+
+// zones change their clocks by an hour, by half an hour, at midnight, and not at
+// all; one of them left out a whole day.
+var zones = []string{"UTC", "Europe/Zurich", "America/New_York", "America/Sao_Paulo", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}
+
+func (k *kit) zone(name string) *time.Location {
+	k.Helper()
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		k.Fatalf("%v", err)
+	}
+	return l
+}
+
+// changes are instants about which clocks of the zones change.
+var changes = []time.Time{
+	time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), time.Date(2026, 10, 25, 1, 0, 0, 0, time.UTC), // Zurich
+	time.Date(2026, 3, 8, 7, 0, 0, 0, time.UTC), time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC), // New York
+	time.Date(2018, 11, 4, 3, 0, 0, 0, time.UTC), time.Date(2018, 2, 18, 2, 0, 0, 0, time.UTC), // Sao Paulo
+	time.Date(2026, 4, 4, 15, 0, 0, 0, time.UTC), time.Date(2026, 10, 3, 15, 30, 0, 0, time.UTC), // Lord Howe
+	time.Date(2011, 12, 30, 10, 0, 0, 0, time.UTC), // Apia
+	time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC), time.Date(2026, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+}
+
+var units = map[model.Unit]aggregate.Unit{
+	model.None: aggregate.None, model.Hour: aggregate.Hour, model.Day: aggregate.Day, model.Week: aggregate.Week, model.Month: aggregate.Month,
+	model.Quarter: aggregate.Quarter, model.Year: aggregate.Year, model.Cycle: aggregate.BillingCycle,
+}
+
+// windowOf returns the library's name for a window of the model.
+func windowOf(w model.Window) aggregate.Window {
+	out := aggregate.Window{Unit: units[w.Unit], Location: w.Location}
+	if w.Unit == model.Cycle {
+		out.AnchorDay, out.AnchorHour = w.Day, w.Hour
+	}
+	return out
+}
+
+func groupsOfWindows(k *kit) {
+	b := k.open(nil)
+	g, ok := b.grouper()
+	if !ok {
+		return
+	}
+	var all []usage.Record
+	for i, at := range changes {
+		for j := range 40 {
+			r := use(fmt.Sprintf("r%d-%d", i, j), 0)
+			r.Start = at.Add(time.Duration(j-20) * 17 * time.Minute)
+			if j%5 == 0 {
+				r.Start = at.Add(time.Duration(j/5-4) * time.Microsecond)
+			}
+			r.Values = quantity(fmt.Sprintf("%d.%d", j, i))
+			all = append(all, r)
+		}
+	}
+	b.must(all...)
+	for _, zone := range zones {
+		for unit := range units {
+			w := model.Window{Unit: unit, Location: k.zone(zone)}
+			if unit == model.Cycle {
+				w.Day, w.Hour = 31, 2
+			}
+			b.grouped(fmt.Sprintf("windows of unit %v in %s", units[unit], zone), g, usage.GroupRead{
+				Selection: b.at(), Window: windowOf(w), Values: []string{usage.QuantityName},
+				Group: func(*usage.Series, usage.VerdictClass) int { return 0 },
+			}, w)
+		}
+	}
+}
+
+func cancelledGroup(k *kit) {
+	b := k.open(nil)
+	g, ok := b.grouper()
+	if !ok {
+		return
+	}
+	b.must(uses("r", 500)...)
+	var last error
+	for _, err := range g.Group(ended(b.ctx()), usage.GroupRead{
+		Selection: usage.Selection{Scope: usage.AllTenants(), Mark: b.settled().Mark, Class: usage.Plain},
+		Group:     func(*usage.Series, usage.VerdictClass) int { return 0 },
+	}) {
+		last = err
+	}
+	if !isCancelled(last) {
+		k.Fatalf("Group with a cancelled context ended with %v, want %v", last, context.Canceled)
+	}
+}
