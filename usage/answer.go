@@ -175,9 +175,9 @@ func (p *pager) readRows(ctx context.Context) error {
 		return err
 	}
 	if p.count {
-		p.total = int64(len(r.fold.accs))
+		p.total = int64(r.fold.rows)
 	}
-	for _, a := range r.fold.accs {
+	for a := range r.fold.all() {
 		it, err := q.rowItem(a, false, &p.values, p.keys)
 		if err != nil {
 			return err
@@ -198,11 +198,9 @@ func (p *pager) fill(f *fold) error {
 	q := p.q
 	// Groups that were looked at appear only if they have a row.
 	var groups []*outGroup
-	seen := make(map[int32]bool)
-	for k, a := range f.accs {
-		if !seen[k.group] {
-			seen[k.group] = true
-			groups = append(groups, a.group)
+	for _, g := range f.groups {
+		if len(g.rows) > 0 {
+			groups = append(groups, g)
 		}
 	}
 	if len(q.groups) == 0 && len(groups) == 0 {
@@ -210,7 +208,7 @@ func (p *pager) fill(f *fold) error {
 	}
 	w := q.src.Window
 	if w.Unit == aggregate.None {
-		if len(q.groups) == 0 && len(f.accs) == 0 {
+		if len(q.groups) == 0 && f.rows == 0 {
 			return p.fillOne(&acc{group: groups[0], from: q.from, to: q.to, measures: make([]tally, len(q.measures))})
 		}
 		return nil
@@ -226,11 +224,10 @@ func (p *pager) fill(f *fold) error {
 	empty := make([]tally, len(q.measures))
 	for from, to := range w.All(q.src.From, q.src.To) {
 		for _, g := range groups {
-			k := accKey{g.number, from.UnixMicro()}
-			if f.accs[k] != nil {
+			if _, ok := g.place(from.UnixMicro()); ok {
 				continue
 			}
-			if err := p.fillOne(&acc{group: g, from: k.window, to: to.UnixMicro(), measures: empty}); err != nil {
+			if err := p.fillOne(&acc{group: g, from: from.UnixMicro(), to: to.UnixMicro(), measures: empty}); err != nil {
 				return err
 			}
 		}

@@ -68,6 +68,8 @@ type query struct {
 
 	order []orderKey
 	token *paginate.Token
+
+	scratch seriesRow // a query is read by one goroutine
 }
 
 const (
@@ -615,7 +617,8 @@ func (q *query) seriesAdmits(tenant, meter string, dims Dimensions) (bool, error
 	if q.bySeries == nil {
 		return true, nil
 	}
-	return q.bySeries.program.Match(&seriesRow{fields: q.bySeries.fields, tenant: tenant, meter: meter, dims: dims})
+	q.scratch = seriesRow{fields: q.bySeries.fields, tenant: tenant, meter: meter, dims: dims}
+	return q.bySeries.program.Match(&q.scratch)
 }
 
 // classAdmits decides what the verdict adds to a series.
@@ -623,7 +626,8 @@ func (q *query) classAdmits(tenant, meter string, dims Dimensions, class Verdict
 	if q.byClass == nil {
 		return true, nil
 	}
-	return q.byClass.program.Match(&seriesRow{fields: q.byClass.fields, tenant: tenant, meter: meter, dims: dims, class: class})
+	q.scratch = seriesRow{fields: q.byClass.fields, tenant: tenant, meter: meter, dims: dims, class: class}
+	return q.byClass.program.Match(&q.scratch)
 }
 
 // recordAdmits decides what only the record itself decides. The row is the

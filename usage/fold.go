@@ -1,8 +1,11 @@
 package usage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -19,22 +22,32 @@ type fold struct {
 	q       *query
 	subs    map[string]*subGroup
 	groups  map[string]*outGroup
-	accs    map[accKey]*acc
+	rows    int // in all groups
 	locator aggregate.Locator
 	key     []byte
 	scratch []filter.Value
 	// Rows are made by the hundred: an answer may have a hundred thousand.
 	spareAccs    []acc
 	spareTallies []tally
-	// last is the row that was asked for last.
-	last    *acc
-	lastKey accKey
 }
 
-// outGroup is a group of the answer.
+// outGroup is a group of the answer with its rows, by window.
 type outGroup struct {
-	number int32
-	key    []filter.Value
+	key  []filter.Value
+	rows []*acc
+}
+
+// place returns where the row of a window is, or belongs. Windows come mostly
+// in order, or again and again.
+func (g *outGroup) place(from int64) (int, bool) {
+	n := len(g.rows)
+	if n == 0 || g.rows[n-1].from < from {
+		return n, false
+	}
+	if g.rows[n-1].from == from {
+		return n - 1, true
+	}
+	return slices.BinarySearchFunc(g.rows, from, func(a *acc, from int64) int { return cmp.Compare(a.from, from) })
 }
 
 // subGroup is a part of a group whose records the fold treats alike: beside
@@ -48,11 +61,6 @@ type subGroup struct {
 	// number is the sub-group's number in the read of a Grouper that is
 	// numbered read.
 	number, read int
-}
-
-type accKey struct {
-	group  int32
-	window int64
 }
 
 // acc is a row in the making.
@@ -78,7 +86,7 @@ type tally struct {
 type edge struct{ from, to int64 }
 
 func newFold(q *query) *fold {
-	return &fold{q: q, subs: map[string]*subGroup{}, groups: map[string]*outGroup{}, accs: map[accKey]*acc{}, locator: q.src.Window.Locator()}
+	return &fold{q: q, subs: map[string]*subGroup{}, groups: map[string]*outGroup{}, locator: q.src.Window.Locator()}
 }
 
 // sub returns the sub-group of a series.
@@ -125,7 +133,7 @@ func (f *fold) subOf(group []filter.Value, tenant, meter string, dims Dimensions
 }
 
 func (f *fold) newGroup(key string, values []filter.Value) *outGroup {
-	g := &outGroup{number: int32(len(f.groups)), key: append([]filter.Value(nil), values...)}
+	g := &outGroup{key: append([]filter.Value(nil), values...)}
 	f.groups[key] = g
 	return g
 }
@@ -144,32 +152,41 @@ func (m *measure) takes(meter string) bool {
 
 // row returns the row of a group that holds an instant.
 func (f *fold) row(g *outGroup, us int64) (*acc, error) {
-	k := accKey{group: g.number}
 	from, to := f.q.from, f.q.to
 	if f.q.src.Window.Unit != aggregate.None {
 		from, to = f.locator.Locate(us)
-		k.window = from
 	}
-	if f.last != nil && f.lastKey == k {
-		return f.last, nil
+	i, ok := g.place(from)
+	if ok {
+		return g.rows[i], nil
 	}
-	a := f.accs[k]
-	if a == nil {
-		if len(f.accs) >= f.q.book.opts.MaxGroups {
-			return nil, fmt.Errorf("query: %w: more than %d rows; group by fewer fields, use longer windows or a narrower filter", ErrTooLarge, f.q.book.opts.MaxGroups)
-		}
-		a = f.newAcc()
-		a.group, a.from, a.to = g, from, to
-		f.accs[k] = a
+	if f.rows >= f.q.book.opts.MaxGroups {
+		return nil, fmt.Errorf("query: %w: more than %d rows; group by fewer fields, use longer windows or a narrower filter", ErrTooLarge, f.q.book.opts.MaxGroups)
 	}
-	f.last, f.lastKey = a, k
+	a := f.newAcc()
+	a.group, a.from, a.to = g, from, to
+	g.rows = slices.Insert(g.rows, i, a)
+	f.rows++
 	return a, nil
+}
+
+// all yields the rows in no particular order.
+func (f *fold) all() iter.Seq[*acc] {
+	return func(yield func(*acc) bool) {
+		for _, g := range f.groups {
+			for _, a := range g.rows {
+				if !yield(a) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (f *fold) newAcc() *acc {
 	const most = 128
 	if len(f.spareAccs) == 0 {
-		n := min(most, 1+len(f.accs)) // few rows, few spares
+		n := min(most, 1+f.rows) // few rows, few spares
 		f.spareAccs = make([]acc, n)
 		f.spareTallies = make([]tally, n*len(f.q.measures))
 	}

@@ -426,7 +426,7 @@ func stopped(err error) error {
 // are, and finds them.
 func (r *reader) findEdges(ctx context.Context, checkpoint uint64) error {
 	var spans []edge
-	for _, a := range r.fold.accs {
+	for a := range r.fold.all() {
 		for i := range a.measures {
 			if e := a.measures[i].edge; e != nil {
 				spans = append(spans, *e)
