@@ -195,7 +195,15 @@ func groupsAddUp(k *kit) {
 		return int(c)
 	}
 	one := func(*usage.Series, usage.VerdictClass) int { return 0 }
-	for name, group := range map[string]func(*usage.Series, usage.VerdictClass) int{"in one group": one, "by region": region, "by verdict, some left out": wanted} {
+	for name, by := range map[string]struct {
+		group      func(*usage.Series, usage.VerdictClass) int
+		dimensions []string
+	}{
+		"in one group":              {group: one},
+		"by region":                 {region, []string{"region"}},
+		"by verdict, some left out": {wanted, []string{"host"}},
+		"by verdict, more named":    {wanted, []string{"region", "unknown", "host"}},
+	} {
 		for what, change := range map[string]func(s *usage.Selection){
 			"everything":       func(*usage.Selection) {},
 			"one tenant":       func(s *usage.Selection) { s.Scope = usage.ForTenant("globex") },
@@ -208,8 +216,8 @@ func groupsAddUp(k *kit) {
 		} {
 			sel := b.at()
 			change(&sel)
-			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: group, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
-			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: group}, model.Window{})
+			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
+			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions}, model.Window{})
 		}
 	}
 }
