@@ -215,30 +215,47 @@ func (q *query) compileGroups() error {
 		return invalid("%d fields to group by, at most %d are allowed", len(q.src.GroupBy), maxGroupFields)
 	}
 	for _, name := range q.src.GroupBy {
-		names, err := filter.ParseGroupBy(name, nil)
+		names, err := groupNames(name)
 		if err != nil {
-			return fmt.Errorf("%w query: group by: %w", ErrInvalid, err)
+			return err
 		}
 		for _, n := range names {
-			f, ok := q.book.fields.resolve(n.String())
+			f, ok := q.book.fields.resolve(n)
 			if !ok {
-				return invalid("group by: unknown field %s", quoted(n.String()))
+				return invalid("group by: unknown field %s", quoted(n))
 			}
 			if slices.ContainsFunc(q.groups, func(g *field) bool { return g.name == f.name }) {
-				return invalid("group by: the field %s is given twice", quoted(n.String()))
+				return invalid("group by: the field %s is given twice", quoted(n))
 			}
 			q.groups = append(q.groups, f)
-			q.columns = append(q.columns, Column{Name: n.String()})
+			q.columns = append(q.columns, Column{Name: n})
 			if f.kind == dimensionField {
 				q.needs = append(q.needs, f.keys...)
 			}
 			if !f.perVerdict() {
-				q.raw = append(q.raw, "groups by "+n.String())
+				q.raw = append(q.raw, "groups by "+n)
 				q.scan = true
 			}
 		}
 	}
 	return nil
+}
+
+// groupNames reads an entry of GroupBy: a list of names as the filter language
+// writes them, or one name that it cannot write, such as "app.kubernetes.io".
+func groupNames(text string) ([]string, error) {
+	list, err := filter.ParseGroupBy(text, nil)
+	if err != nil {
+		if checkText("name", text, maxNameBytes) == nil && !strings.ContainsAny(text, ", \t'()$") {
+			return []string{text}, nil
+		}
+		return nil, fmt.Errorf("%w query: group by: %w", ErrInvalid, err)
+	}
+	names := make([]string, len(list))
+	for i, n := range list {
+		names[i] = n.String()
+	}
+	return names, nil
 }
 
 func (q *query) compileMeasures() error {

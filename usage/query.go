@@ -27,8 +27,9 @@ type Query struct {
 	// name as a dimension, values/NAME and dimensions/NAME.
 	Filter string
 
-	// GroupBy names the fields to group by. A record that lacks a dimension
-	// is in the group null, which differs from the empty string.
+	// GroupBy names the fields to group by, each entry a name or a list of
+	// names with commas. A record that lacks a dimension is in the group null,
+	// which differs from the empty string.
 	GroupBy []string
 
 	// Window cuts event time; the zero Window does not. A record belongs to the
