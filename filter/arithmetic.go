@@ -60,6 +60,7 @@ func (c *compiler) arithmetic(e *Binary) valueFunc {
 	x, y := c.value(e.X), c.value(e.Y)
 	site := c.site(e)
 	op := operation(e)
+	small := smallOperation(e)
 	return func(r Row, f *frame) Value {
 		a := x(r, f)
 		if a.typ == typeFault {
@@ -72,12 +73,59 @@ func (c *compiler) arithmetic(e *Binary) valueFunc {
 		if a.typ == TypeNull || b.typ == TypeNull {
 			return Value{}
 		}
+		if small != nil && a.ext == nil && b.ext == nil {
+			if v, ok := small(a, b); ok {
+				return v
+			}
+		}
 		v, fault := op(&f.calc, a, b)
 		if fault >= 0 {
 			return faultValue(site + fault)
 		}
 		return v
 	}
+}
+
+// smallOperation returns what computes most sums and products: of numbers that
+// stay within 64 bits and few places. ok is false for the others.
+func smallOperation(e *Binary) func(a, b Value) (v Value, ok bool) {
+	if e.typ != TypeDecimal {
+		return nil
+	}
+	switch e.Op {
+	case OpAdd:
+		return smallSum
+	case OpSub:
+		return func(a, b Value) (Value, bool) {
+			b.num = -b.num
+			if b.num == -1<<63 {
+				return Value{}, false
+			}
+			return smallSum(a, b)
+		}
+	case OpMul:
+		return smallProduct
+	}
+	return nil
+}
+
+func smallSum(a, b Value) (Value, bool) {
+	if a.scale != b.scale || uint32(a.scale) > maxDigits/2 {
+		return Value{}, false
+	}
+	s := a.num + b.num
+	if (s > a.num) != (b.num > 0) {
+		return Value{}, false
+	}
+	return Value{typ: TypeDecimal, num: s, scale: a.scale}, true
+}
+
+func smallProduct(a, b Value) (Value, bool) {
+	const half = 1 << 31
+	if uint64(a.num+half) >= 2*half || uint64(b.num+half) >= 2*half || uint32(a.scale) > maxDigits/2 || uint32(b.scale) > maxDigits/2 {
+		return Value{}, false
+	}
+	return Value{typ: TypeDecimal, num: a.num * b.num, scale: a.scale + b.scale}, true
 }
 
 // noFault is the second result of an operation that went well.

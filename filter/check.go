@@ -368,6 +368,9 @@ func (c *checker) in(e *In) Expr {
 			return nil
 		}
 		n.Set = s
+		if x.base().folds || item.FoldCase {
+			return foldedIn(n, s, len(c.vars)+1)
+		}
 		return n
 	}
 	folds := x.base().folds
@@ -392,6 +395,14 @@ func (c *checker) in(e *In) Expr {
 	return fold(n)
 }
 
+// foldedIn writes membership without regard to case as any with tolower.
+func foldedIn(n *In, set *Name, level int) Expr {
+	item := &Name{node: n.node, Path: "item", Field: set.Field.Items[0], Var: level}
+	item.typ, item.height = TypeString, 1
+	eq := &Binary{node: n.node, Op: OpEq, X: lowered(item), Y: lowered(n.X)}
+	return &Lambda{node: n.node, Over: set, Var: "item", Body: eq}
+}
+
 // collection checks the name of a collection.
 func (c *checker) collection(e *Name) *Name {
 	n := c.name(e)
@@ -400,6 +411,11 @@ func (c *checker) collection(e *Name) *Name {
 	}
 	if n.typ != TypeCollection {
 		c.fail(e, CodeType, "the field "+e.Path+" is a "+n.typ.String()+" and no collection")
+		return nil
+	}
+	if len(n.Field.Items) == 0 {
+		// NewSchema refuses it; another Schema may not.
+		c.fail(e, CodeType, "the schema does not say what the items of "+e.Path+" are")
 		return nil
 	}
 	return n

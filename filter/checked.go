@@ -12,27 +12,42 @@ type Checked struct {
 	fields []Field
 }
 
-// newChecked numbers the fields of a checked tree in order of first use. Names
-// are copied, because parts of one tree become trees of their own (Split).
+// newChecked numbers the fields of a tree that is the checker's own.
 func newChecked(e Expr) *Checked {
-	c := &Checked{}
-	slots := map[string]int{}
-	c.expr = rewrite(e, func(e Expr) Expr {
-		n, ok := e.(*Name)
-		if !ok || n.Var > 0 {
-			return e
-		}
-		slot, known := slots[n.Field.Name]
-		if !known {
-			slot = len(c.fields)
-			slots[n.Field.Name] = slot
-			c.fields = append(c.fields, n.Field)
-		}
-		renumbered := *n
-		renumbered.Slot = slot
-		return &renumbered
-	})
+	c := &Checked{expr: e}
+	number(e, &c.fields)
 	return c
+}
+
+// part numbers the fields of a part of a checked tree. The names are copied,
+// because the tree keeps its own slots.
+func part(e Expr) *Checked {
+	return newChecked(rewrite(e, func(e Expr) Expr {
+		if n, ok := e.(*Name); ok {
+			own := *n
+			return &own
+		}
+		return e
+	}))
+}
+
+// number gives the fields of a tree their slots, in order of first use.
+func number(e Expr, fields *[]Field) {
+	if n, ok := e.(*Name); ok {
+		if n.Var > 0 {
+			return
+		}
+		for i := range *fields {
+			if (*fields)[i].Name == n.Field.Name {
+				n.Slot = i
+				return
+			}
+		}
+		n.Slot = len(*fields)
+		*fields = append(*fields, n.Field)
+		return
+	}
+	eachChild(e, func(c Expr) { number(c, fields) })
 }
 
 // rewrite copies a tree and replaces its leaves, from left to right; a function
@@ -130,7 +145,7 @@ func (c *Checked) String() string { return canonical(c.expr).String() }
 // moment of Compile; a query that is answered in pages wants the moment of the
 // first, and fingerprints that moment.
 func (c *Checked) At(t time.Time) *Checked {
-	return newChecked(rewrite(c.expr, func(e Expr) Expr {
+	return part(rewrite(c.expr, func(e Expr) Expr {
 		n, ok := e.(*Call)
 		if !ok || n.Func != "now" {
 			return e
@@ -167,7 +182,7 @@ func (c *Checked) Conjuncts() []*Checked {
 	}
 	list := make([]*Checked, len(parts))
 	for i, e := range parts {
-		list[i] = newChecked(e)
+		list[i] = part(e)
 	}
 	return list
 }
@@ -203,14 +218,14 @@ func (c *Checked) Split(pred func(Field) bool) (yes, rest *Checked) {
 
 func conjunction(list []Expr) *Checked {
 	if len(list) == 1 {
-		return newChecked(list[0])
+		return part(list[0])
 	}
 	n := &Logic{Args: list, node: node{src: list[0].base().src, typ: TypeBool, height: 1}}
 	n.span = Span{list[0].Span().From, list[len(list)-1].Span().To}
 	for _, e := range list {
 		n.height = max(n.height, e.base().height+1)
 	}
-	return newChecked(n)
+	return part(n)
 }
 
 // Constraint returns the values that the top-level conjuncts leave to a field:

@@ -10,7 +10,8 @@ type Limits struct {
 	Nodes int
 	// Depth is the deepest nesting of parentheses, functions and operators. A
 	// chain of and, or a chain of or, is one level. Defaults to 100; values above
-	// 10,000 count as 10,000, because every walk of a tree recurses this deep.
+	// 10,000 count as 10,000, because every walk of a tree recurses this deep. The
+	// time of Checked.String grows with length times depth.
 	Depth int
 }
 

@@ -776,7 +776,7 @@ func (p *parser) cast() Expr {
 		case *Name:
 			return &Cast{To: x.Path, node: p.at(t.from)}
 		case *Literal:
-			if x.Value.typ == TypeString {
+			if x.Value.typ == TypeString && isTypeName(x.Value.str) && strings.IndexByte(x.Value.str, '.') > 0 {
 				return &Cast{To: x.Value.str, node: p.at(t.from)}
 			}
 		}
@@ -807,18 +807,24 @@ func (p *parser) typeName() (string, bool) {
 	return "", false
 }
 
+// isTypeName reports whether s is an identifier, or several joined by points.
 func isTypeName(s string) bool {
+	start := true
 	for i := 0; i < len(s); {
 		n := isWordPart(s, i)
-		if n == 0 && s[i] == '.' {
-			n = 1
+		if start {
+			n = isWordStart(s, i)
+		}
+		start = false
+		if n == 0 && s[i] == '.' && i > 0 && s[i-1] != '.' {
+			n, start = 1, true
 		}
 		if n == 0 {
 			return false
 		}
 		i += n
 	}
-	return s != ""
+	return s != "" && !start
 }
 
 // caseOf reads case(when:then,...) (5.1.1.12).
