@@ -64,3 +64,72 @@ func ExampleError_Render() {
 	//   length(region) gt 2 and regoin eq 'eu'
 	//                           ^^^^^^
 }
+
+func ExampleParseOrderBy() {
+	list, err := filter.ParseOrderBy("quantity div 2 desc, meter", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, key := range list {
+		fmt.Println(key.Expr, key.Desc)
+	}
+	// Output:
+	// quantity div 2 true
+	// meter false
+}
+
+func ExampleCheckApply() {
+	schema, _ := filter.NewSchema(
+		filter.Field{Name: "meter", Type: filter.TypeString},
+		filter.Field{Name: "quantity", Type: filter.TypeDecimal},
+	)
+	apply, err := filter.ParseApply("filter(quantity gt 0)/groupby((meter),aggregate(quantity with sum as total))/top(3)", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pipeline, err := filter.CheckApply(apply, schema)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, stage := range pipeline.Stages {
+		switch stage.Kind {
+		case "filter":
+			fmt.Println("select", stage.Filter)
+		case "groupby":
+			fmt.Println("group by", stage.Groups[0].Name, "and", stage.Measures[0].Method, stage.Measures[0].Value)
+		case "top":
+			fmt.Println("keep", stage.N)
+		}
+	}
+	for _, f := range pipeline.Fields {
+		fmt.Println(f.Name, f.Type)
+	}
+	// Output:
+	// select quantity gt 0
+	// group by meter and sum quantity
+	// keep 3
+	// meter string
+	// total number
+}
+
+func ExampleChecked_Split() {
+	schema, _ := filter.NewSchema(
+		filter.Field{Name: "region", Type: filter.TypeString},
+		filter.Field{Name: "quantity", Type: filter.TypeDecimal},
+	)
+	expr, _ := filter.Parse("region in ('eu','us') and quantity gt 5", nil)
+	checked, _ := filter.Check(expr, schema)
+	// What depends on strings alone can be decided once for many rows.
+	once, each := checked.Split(func(f filter.Field) bool { return f.Type == filter.TypeString })
+	fmt.Println(once)
+	fmt.Println(each)
+	regions, _ := checked.Constraint("region")
+	fmt.Println(regions)
+	// Output:
+	// region in ('eu','us')
+	// quantity gt 5
+	// [eu us]
+}

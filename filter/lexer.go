@@ -352,6 +352,10 @@ func (p *parser) number(from int) {
 			p.notSupported(Span{from, p.literalEnd(end)}, "a year outside 0000 to 9999")
 			return
 		}
+		if what, want := looksLike(p.text[from:]); what != "" {
+			p.fail(CodeSyntax, Span{from, p.literalEnd(end)}, "malformed "+what, want)
+			return
+		}
 		p.fail(CodeSyntax, Span{from, p.literalEnd(end)}, "malformed number", "digits, a point, an exponent or the suffix m")
 		return
 	}
@@ -377,6 +381,25 @@ func isLongYear(s string) bool {
 	_, month := scanDigits(s, n+1, 2)
 	_, day := scanDigits(s, n+4, 2)
 	return n >= 4 && month && day && s[n] == '-' && s[n+3] == '-'
+}
+
+// looksLike guesses what a text that begins with digits and is no literal was meant
+// as: digits and a hyphen begin a date, eight hexadecimal digits a guid.
+func looksLike(s string) (what, want string) {
+	n, hex := 0, 0
+	for isDigitAt(s, n) {
+		n++
+	}
+	for hex < len(s) && isHex(s[hex]) {
+		hex++
+	}
+	switch {
+	case hex == 8 && len(s) > 8 && s[8] == '-':
+		return "guid", "01234567-89ab-cdef-0123-456789abcdef"
+	case n > 0 && n <= 6 && n < len(s) && s[n] == '-':
+		return "date", "YYYY-MM-DD"
+	}
+	return "", ""
 }
 
 // lowerASCII returns s in lower case, without allocating when it is so already.

@@ -591,7 +591,7 @@ func compareWithNaive(t *testing.T, schema filter.Schema, seed uint64) {
 func TestProgramsAgreeWithNaiveEvaluator(t *testing.T) {
 	t.Parallel()
 	schema := errorSchema(t)
-	for seed := range uint64(20_000) {
+	for seed := range uint64(5_000) {
 		compareWithNaive(t, schema, seed)
 	}
 }

@@ -15,6 +15,9 @@ type Expr interface {
 	Span() Span
 	// Type is the type that Check found; TypeNull before.
 	Type() Type
+	// IsWhole reports whether Check found a number that is always a whole one
+	// (Edm.Int64 and its kin), for which div truncates.
+	IsWhole() bool
 	// String returns the expression as text that parses to an equal tree.
 	String() string
 	base() *node
@@ -34,9 +37,7 @@ func (n *node) Span() Span  { return n.span }
 func (n *node) Type() Type  { return n.typ }
 func (n *node) base() *node { return n }
 
-// Whole reports whether Check found the expression to be a number that is always
-// a whole one (Edm.Int64 and its kin), for which div truncates.
-func (n *node) Whole() bool { return n.integer }
+func (n *node) IsWhole() bool { return n.integer }
 
 // Op is an operator between two operands.
 type Op uint8
@@ -194,16 +195,6 @@ type (
 		Aggs []AggregateExpr
 	}
 )
-
-// Equal reports whether two trees are the same expression, wherever it stands
-// in a text and however it was spelled.
-func equalTrees(a, b Expr) bool {
-	// The printed form has everything but the spelling, and it is linear.
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return a.String() == b.String()
-}
 
 // Walk calls visit for e and, while visit returns true, for what is below it,
 // from left to right. It does not go deeper than any tree of Parse.
