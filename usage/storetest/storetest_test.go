@@ -19,3 +19,5 @@ func TestRunOverMemstore(t *testing.T) {
 }
 
 func openMemstore(testing.TB) usage.Store { return memstore.New(nil) }
+
+func BenchmarkMemstore(b *testing.B) { storetest.Bench(b, openMemstore) }
