@@ -5,7 +5,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -112,9 +115,10 @@ func TestNestedModulesReplaceOurs(t *testing.T) {
 	}
 }
 
-// The first place to read about a package is always the same file. Programs may say it in main.go.
-func TestPackagesHaveDoc(t *testing.T) {
-	t.Parallel()
+// described walks over the packages of the repository. It calls f with the folder of each, relative
+// to the root, its name, and the package comments by file name.
+func described(t *testing.T, f func(dir, name string, docs map[string]string)) {
+	t.Helper()
 	require.NoError(t, filepath.WalkDir(root(t), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
@@ -126,7 +130,8 @@ func TestPackagesHaveDoc(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		var name, doc, in string
+		var name string
+		docs := map[string]string{}
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {
 				continue
@@ -137,23 +142,52 @@ func TestPackagesHaveDoc(t *testing.T) {
 			}
 			name = parsed.Name.Name
 			if text := parsed.Doc.Text(); text != "" {
-				if doc != "" {
-					t.Errorf("%s: the package is described in %s and %s", path, in, filepath.Base(file))
-				}
-				doc, in = text, filepath.Base(file)
+				docs[filepath.Base(file)] = text
 			}
 		}
-		switch {
-		case name == "":
-		case name == "main":
-			if doc == "" {
-				t.Errorf("%s: nothing says what the program does", path)
+		if name != "" {
+			dir, err := filepath.Rel(root(t), path)
+			if err != nil {
+				return err
 			}
-		case in != "doc.go":
-			t.Errorf("%s: the package is described in %q, not in doc.go", path, in)
-		case !strings.HasPrefix(doc, "Package "+name+" "):
-			t.Errorf("%s: doc.go does not begin with %q", path, "Package "+name)
+			f(filepath.ToSlash(dir), name, docs)
 		}
 		return nil
 	}))
+}
+
+// The first place to read about a package is always the same file. Programs may say it in main.go.
+func TestPackagesHaveDoc(t *testing.T) {
+	t.Parallel()
+	described(t, func(dir, name string, docs map[string]string) {
+		switch {
+		case len(docs) != 1:
+			t.Errorf("%s: one file describes the package, here these do: %q", dir, slices.Sorted(maps.Keys(docs)))
+		case name == "main":
+		case !strings.HasPrefix(docs["doc.go"], "Package "+name+" "):
+			t.Errorf("%s: doc.go does not begin with %q", dir, "Package "+name)
+		}
+	})
+}
+
+var link = regexp.MustCompile(`\]\(([^):#]+)\)`)
+
+// A map of the packages that lacks one, or leads nowhere, is worse than none.
+func TestReadmeMapsThePackages(t *testing.T) {
+	t.Parallel()
+	linked := map[string]bool{}
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile(filepath.Join(root(t), name))
+		require.NoError(t, err)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			_, err := os.Stat(filepath.Join(root(t), m[1]))
+			require.NoError(t, err, "%s links to it", name)
+			linked[name+" "+m[1]] = true
+		}
+	}
+	described(t, func(dir, name string, _ map[string]string) {
+		if name != "main" && !slices.Contains(strings.Split(dir, "/"), "internal") && !linked["README.md "+dir] {
+			t.Errorf("the README's map of the packages lacks %s", dir)
+		}
+	})
 }
