@@ -5,46 +5,49 @@ import (
 	"time"
 )
 
-// start is where the clock of a new book stands: noon UTC of 2 March 2026, a
-// Monday.
-var start = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+// Epoch returns where clocks and records begin unless a test says otherwise:
+// 2026-01-01T00:00:00Z, a Thursday.
+func Epoch() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// Clock is a clock that only the test moves. It is safe for concurrent use. The
-// zero Clock stands at Go's zero time; [NewClock] is what a test wants.
+// Clock is a clock that stands still until the test moves it. Its method Now is
+// made for usage.Options.Now. The zero Clock stands at [Epoch]. It is safe for
+// concurrent use and must not be copied.
 type Clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu    sync.Mutex
+	moved time.Duration // from base
+	base  time.Time     // zero: Epoch
 }
 
-// NewClock returns a clock that stands at an instant; the zero time stands for
-// noon UTC of 2 March 2026, a Monday.
-func NewClock(at time.Time) *Clock {
-	if at.IsZero() {
-		at = start
-	}
-	return &Clock{at: at}
-}
+// NewClock returns a clock that stands at an instant.
+func NewClock(at time.Time) *Clock { return &Clock{base: at} }
 
-// Now returns the instant at which the clock stands. It is what
-// usage.Options.Now takes.
+// Now returns the instant at which the clock stands, in UTC.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.at
+	return c.now()
 }
 
-// Advance moves the clock and returns where it stands then. A negative duration
-// moves it back, as clocks of real machines do at times.
+func (c *Clock) now() time.Time {
+	base := c.base
+	if base.IsZero() {
+		base = Epoch()
+	}
+	return base.Add(c.moved).UTC()
+}
+
+// Advance moves the clock by d, backwards where d is negative, and returns
+// where it stands then.
 func (c *Clock) Advance(d time.Duration) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-	return c.at
+	c.moved += d
+	return c.now()
 }
 
-// Set puts the clock at an instant.
+// Set puts the clock to an instant, whether later or earlier.
 func (c *Clock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at = at
+	c.base, c.moved = at, 0
 }

@@ -2,92 +2,99 @@ package usagetest
 
 import (
 	"fmt"
-	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/usage"
 )
 
-// Builder builds a record for a test. Each method returns a builder that is
-// changed in one thing and leaves the receiver as it is, so a builder can be a
-// template for several records. It is safe for concurrent use.
+// Builder makes a record step by step. It is a value: each method returns a
+// changed copy, so that a test can keep one as the base of several. [Record]
+// begins one; the zero Builder lacks a tenant and a meter.
 type Builder struct {
-	tb testing.TB
-	r  usage.Record
+	record usage.Record
 }
 
-// drawn numbers the records that were given no id.
-var drawn atomic.Int64
-
-// Record begins a record of a tenant and meter. What is not said is a quantity
-// of 1, used at the noon where a new book's clock stands, from the source
-// "test", with an id that no other record of the test run has. What cannot be a
-// number or an instant fails the test at once.
-func Record(tb testing.TB, tenant, meter string) Builder {
-	return Builder{tb: tb, r: usage.Record{Tenant: tenant, Source: "test", Meter: meter, Start: start}}
+// Record begins a record of a tenant and meter: source "test", id "r1", at
+// [Epoch], without dimensions. Build gives it the quantity 1 unless another
+// value was given.
+func Record(tenant, meter string) Builder {
+	return Builder{usage.Record{Tenant: tenant, Source: "test", ID: "r1", Meter: meter, Start: Epoch()}}
 }
 
-// ID sets the id.
-func (b Builder) ID(id string) Builder { b.r.ID = id; return b }
+// Source sets the source, ID the id: with the tenant, the identity of the
+// record.
+func (b Builder) Source(source string) Builder { b.record.Source = source; return b }
 
-// Source sets the source.
-func (b Builder) Source(source string) Builder { b.r.Source = source; return b }
+// ID sets the id of the record.
+func (b Builder) ID(id string) Builder { b.record.ID = id; return b }
 
-// At sets the start.
-func (b Builder) At(at time.Time) Builder { b.r.Start = at; return b }
+// At sets the instant of the use.
+func (b Builder) At(start time.Time) Builder { b.record.Start = start; return b }
 
-// AtText sets the start from a text in the form of RFC 3339.
-func (b Builder) AtText(text string) Builder {
-	b.tb.Helper()
-	at, err := time.Parse(time.RFC3339Nano, text)
+// Until makes the use an interval that ends before an instant.
+func (b Builder) Until(end time.Time) Builder { b.record.End = end; return b }
+
+// Quantity sets the value "quantity" from a number such as "1.5".
+func (b Builder) Quantity(number string) Builder { return b.Value(usage.QuantityName, number) }
+
+// Value sets a named value from a number such as "0.000125". A text that is no
+// number is not lost: Append refuses the record, with a violation that says so.
+func (b Builder) Value(name, number string) Builder {
+	n, err := aggregate.ParseNumber(number)
 	if err != nil {
-		b.tb.Fatalf("usagetest: %v", err)
+		b.record.Values = b.record.Values.WithFault(name, usage.CodeSyntax, err.Error())
+		return b
 	}
-	return b.At(at)
-}
-
-// Until sets the end.
-func (b Builder) Until(at time.Time) Builder { b.r.End = at; return b }
-
-// Quantity sets the value "quantity" from its text.
-func (b Builder) Quantity(text string) Builder {
-	b.tb.Helper()
-	return b.Value(usage.QuantityName, text)
-}
-
-// Value sets a value from its text.
-func (b Builder) Value(name, text string) Builder {
-	b.tb.Helper()
-	n, err := aggregate.ParseNumber(text)
-	if err != nil {
-		b.tb.Fatalf("usagetest: value %q: %v", name, err)
-	}
-	b.r.Values = b.r.Values.WithNumber(name, n)
+	b.record.Values = b.record.Values.WithNumber(name, n)
 	return b
 }
 
 // Dim sets a dimension.
 func (b Builder) Dim(name, value string) Builder {
-	b.r.Dimensions = b.r.Dimensions.With(name, value)
+	b.record.Dimensions = b.record.Dimensions.With(name, value)
 	return b
 }
 
-// Replaces makes the record a replacement of an earlier one of its tenant.
+// Replaces makes the record a replacement of another one of the same tenant.
 func (b Builder) Replaces(source, id string) Builder {
-	b.r.Corrects = &usage.Correction{Kind: usage.Replace, Source: source, ID: id}
+	b.record.Corrects = &usage.Correction{Kind: usage.Replace, Source: source, ID: id}
 	return b
 }
 
 // Build returns the record.
 func (b Builder) Build() usage.Record {
-	r := b.r
-	if r.ID == "" {
-		r.ID = fmt.Sprintf("drawn-%d", drawn.Add(1))
-	}
-	if r.Values.Len() == 0 {
+	r := b.record
+	// A value that was given and could not be read is a fault, which Equal
+	// tells from no value at all.
+	if r.Values.Equal(usage.Values{}) {
 		r.Values = r.Values.WithNumber(usage.QuantityName, aggregate.Int(1))
 	}
+	if r.Corrects != nil {
+		own := *r.Corrects
+		r.Corrects = &own
+	}
 	return r
+}
+
+// Repeat returns n records that begin one step after the other, with the ids
+// ID-0001, ID-0002 and so on. An interval keeps its length.
+func (b Builder) Repeat(n int, step time.Duration) []usage.Record {
+	out := make([]usage.Record, n)
+	for i := range out {
+		shift := time.Duration(i) * step
+		next := b.ID(fmt.Sprintf("%s-%04d", b.record.ID, i+1)).At(b.record.Start.Add(shift))
+		if !b.record.End.IsZero() {
+			next = next.Until(b.record.End.Add(shift))
+		}
+		out[i] = next.Build()
+	}
+	return out
+}
+
+// Void returns the void of a record, with the source "test" and an id made of
+// the record's, so that voiding it twice is a duplicate.
+func Void(of usage.Record) usage.Record {
+	return usage.Record{Tenant: of.Tenant, Source: "test", ID: "void-" + of.ID,
+		Corrects: &usage.Correction{Kind: usage.Void, Source: of.Source, ID: of.ID}}
 }

@@ -2,8 +2,8 @@ package usagetest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,101 +14,149 @@ import (
 	"github.com/usagebook/usagebook/usage/usagetest"
 )
 
-// recorder stands in for a test, to see what an assertion says of a fault.
+// example stands in for the testing.T of a test: it prints failures.
+type example struct{ testing.TB }
+
+func (example) Helper()                           {}
+func (example) Cleanup(func())                    {}
+func (example) Context() context.Context          { return context.Background() }
+func (example) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+func (e example) Fatalf(format string, args ...any) {
+	e.Errorf(format, args...)
+	panic(errEnded)
+}
+
+var errEnded = errors.New("the test was ended")
+
+// recorder keeps what an assertion says.
 type recorder struct {
 	testing.TB
-	mu     sync.Mutex
-	faults []string
+	said []string
 }
 
-func (r *recorder) Helper()                  {}
-func (r *recorder) Cleanup(func())           {}
-func (r *recorder) Context() context.Context { return context.Background() }
+func (r *recorder) Helper() {}
 func (r *recorder) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults = append(r.faults, fmt.Sprintf(format, args...))
+	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
-
-type stopped struct{}
-
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
-	panic(stopped{})
+	panic(errEnded)
 }
 
-func (r *recorder) run(f func()) string {
+// said runs what is to fail and returns what it said.
+func said(t *testing.T, run func(t testing.TB)) string {
+	t.Helper()
+	r := &recorder{TB: t}
 	func() {
 		defer func() {
-			if x := recover(); x != nil {
-				if _, ok := x.(stopped); !ok {
-					panic(x)
-				}
+			if p := recover(); p != nil && p != errEnded {
+				panic(p)
 			}
 		}()
-		f()
+		run(r)
 	}()
-	return strings.Join(r.faults, "\n")
-}
-
-func TestAssertionsHold(t *testing.T) {
-	t.Parallel()
-	book, clock := usagetest.NewBook(t, nil)
-	line := usagetest.Record(t, "acme", "requests").Dim("region", "eu")
-	one := line.ID("1").Quantity("0.1").Build()
-	usagetest.Append(t, book, one, line.ID("2").Quantity("0.20").Dim("region", "us").AtText("2026-03-02T14:00:00+01:00").Build(),
-		line.Source("other").Value("cost", "3").Until(clock.Now().Add(time.Hour)).Build())
-	usagetest.Booked(t, book, usage.ForTenant("acme")).Total("quantity", "0.3").Total("cost", "3.00").Total("other", "0").Count(3).Record(one).
-		Where("region eq 'us'").Total("quantity", "0.2").Between(clock.Now(), clock.Now().Add(time.Minute)).Nothing()
-	usagetest.Booked(t, book, usage.ForTenant("globex")).Nothing()
-
-	clock.Advance(time.Hour)
-	usagetest.Append(t, book, line.ID("1b").Quantity("5").Replaces("test", "1").Build())
-	usagetest.Booked(t, book, usage.ForTenant("acme")).Total("quantity", "5.2").Count(3).Record(one)
-}
-
-func TestAssertionsFail(t *testing.T) {
-	t.Parallel()
-	book, _ := usagetest.NewBook(t, nil)
-	one := usagetest.Record(t, "acme", "requests").ID("1").Quantity("1.5").Build()
-	usagetest.Append(t, book, one)
-	other := usagetest.Record(t, "acme", "requests").ID("1").Quantity("2").Build()
-	missing := usagetest.Record(t, "acme", "requests").ID("9").Build()
-	broken := usagetest.Record(t, "acme", "").ID("1").Build()
-	scope := usage.ForTenant("acme")
-	for name, c := range map[string]struct {
-		check func(tb testing.TB)
-		says  string
-	}{
-		"total":          {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Total("quantity", "1.51") }, `the total of "quantity" is 1.5, want 1.51`},
-		"no number":      {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Total("quantity", "much") }, `total of "quantity"`},
-		"count":          {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Count(2) }, "1 records count, want 2"},
-		"nothing":        {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Nothing() }, "1 records count, want 0"},
-		"content":        {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Record(other) }, "{quantity=1.5} {}, want requests at 2026-03-02T12:00:00Z {quantity=2} {}"},
-		"missing":        {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Record(missing) }, `no record with source "test" and id "9"`},
-		"broken":         {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Record(broken) }, "meter is required"},
-		"other's record": {func(tb testing.TB) { usagetest.Booked(tb, book, usage.ForTenant("globex")).Record(one) }, "no record"},
-		"bad filter":     {func(tb testing.TB) { usagetest.Booked(tb, book, scope).Where("region eq").Count(0) }, "at byte"},
-		"bad record":     {func(tb testing.TB) { usagetest.Append(tb, book, broken) }, "not booked"},
-		"bad value":      {func(tb testing.TB) { usagetest.Record(tb, "a", "m").Value("v", "1e999999999") }, `value "v"`},
-		"bad instant":    {func(tb testing.TB) { usagetest.Record(tb, "a", "m").AtText("yesterday") }, "yesterday"},
-		"bad options":    {func(tb testing.TB) { usagetest.NewBook(tb, &usage.Options{BatchSize: -1}) }, "BatchSize"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := &recorder{TB: t}
-			require.Contains(t, r.run(func() { c.check(r) }), c.says)
-		})
-	}
+	require.Len(t, r.said, 1)
+	return r.said[0]
 }
 
 func TestClock(t *testing.T) {
 	t.Parallel()
-	c := usagetest.NewClock(time.Time{})
-	require.Equal(t, "2026-03-02 12:00:00 +0000 UTC", c.Now().String())
-	require.Equal(t, c.Now().Add(time.Hour), c.Advance(time.Hour))
-	c.Set(time.Unix(0, 0))
-	require.Equal(t, int64(0), c.Now().Unix())
-	_, used := usagetest.NewBook(t, &usage.Options{Now: c.Now})
-	require.NotNil(t, used)
+	var c usagetest.Clock
+	require.Equal(t, usagetest.Epoch(), c.Now())
+	require.Equal(t, usagetest.Epoch().Add(time.Minute), c.Advance(time.Minute))
+	require.Equal(t, usagetest.Epoch(), c.Advance(-time.Minute))
+	zurich := time.FixedZone("", 3600)
+	c.Set(time.Date(2030, 1, 1, 1, 0, 0, 0, zurich))
+	require.Equal(t, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), c.Now())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 100 {
+				c.Advance(time.Second)
+			}
+		}()
+	}
+	wg.Wait()
+	require.Equal(t, time.Date(2030, 1, 1, 0, 13, 20, 0, time.UTC), c.Now())
+}
+
+func TestBuilder(t *testing.T) {
+	t.Parallel()
+	base := usagetest.Record("acme", "storage").Source("s3").At(usagetest.Epoch().Add(time.Hour)).Until(usagetest.Epoch().Add(2 * time.Hour))
+	one := base.Value("gb", "1.25").Dim("tier", "cold").Build()
+	two := base.Value("cost", "0.01").Replaces("s3", "r1").Build()
+	require.Equal(t, "{gb=1.25}", one.Values.String())
+	require.Equal(t, "{cost=0.01}", two.Values.String(), "a Builder is a value")
+	require.Equal(t, 0, two.Dimensions.Len())
+	require.Nil(t, one.Corrects)
+	require.Equal(t, usage.Correction{Kind: usage.Replace, Source: "s3", ID: "r1"}, *two.Corrects)
+
+	many := base.ID("x").Repeat(2, time.Minute)
+	require.Equal(t, "x-0002", many[1].ID)
+	require.Equal(t, time.Hour, many[1].End.Sub(many[1].Start))
+	require.Equal(t, time.Minute, many[1].Start.Sub(many[0].Start))
+	require.Empty(t, base.Repeat(0, time.Hour))
+
+	book, _ := usagetest.NewBook(t, nil)
+	_, err := book.Append(t.Context(), base.Quantity("a lot").Build())
+	require.ErrorIs(t, err, usage.ErrRejected)
+	require.ErrorContains(t, err, "a lot")
+}
+
+func TestNewBook(t *testing.T) {
+	t.Parallel()
+	opts := &usage.Options{BatchSize: 1}
+	book, clock := usagetest.NewBook(t, opts)
+	require.Nil(t, opts.Now, "the options are the caller's own")
+	clock.Advance(time.Hour)
+	receipt := usagetest.Append(t, book, usagetest.Record("acme", "requests").Build())
+	require.Equal(t, usagetest.Epoch().Add(time.Hour), receipt.Entries[0].Recorded)
+
+	require.Contains(t, said(t, func(t testing.TB) { usagetest.NewBook(t, &usage.Options{BatchSize: -1}) }), "BatchSize")
+	require.Contains(t, said(t, func(t testing.TB) {
+		usagetest.Append(t, book, usagetest.Record("acme", "requests").Build())
+	}), "is duplicate, want inserted")
+	require.Contains(t, said(t, func(t testing.TB) {
+		usagetest.Append(t, book, usagetest.Record("", "requests").Build())
+	}), "tenant")
+}
+
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	book, _ := usagetest.NewBook(t, nil)
+	acme := usage.ForTenant("acme")
+	usagetest.Booked(t, book, acme).Nothing().Count(0).Total("quantity", "0").HasNot("acme", "test", "r1")
+
+	records := usagetest.Record("acme", "requests").Quantity("0.1").Dim("region", "eu").Repeat(12, time.Hour)
+	usagetest.Append(t, book, records...)
+	usagetest.Append(t, book, usagetest.Record("globex", "requests").Build(), usagetest.Void(records[3]))
+	booked := usagetest.Booked(t, book, acme)
+	booked.Count(11).Total("quantity", "1.1").Total("quantity", "1.10").HasNot("acme", "test", "r1-0004").HasNot("globex", "test", "r1")
+	booked.During(usagetest.Epoch().Add(4*time.Hour), usagetest.Epoch().Add(6*time.Hour)).Count(2)
+	booked.Where("region eq 'us'").Nothing().HasNot("acme", "test", "r1-0001")
+	require.Equal(t, records[0].Start, booked.Has("acme", "test", "r1-0001").Start)
+	usagetest.Booked(t, book, usage.AllTenants()).Total("quantity", "2.1")
+
+	for name, c := range map[string]struct {
+		run  func(l *usagetest.Ledger)
+		want string
+	}{
+		"a wrong total":        {func(l *usagetest.Ledger) { l.Total("quantity", "1.2") }, "the total of quantity is 1.1, want 1.2; booked are"},
+		"a wrong count":        {func(l *usagetest.Ledger) { l.Count(12) }, "11 records are booked, want 12; booked are"},
+		"many records":         {func(l *usagetest.Ledger) { l.Count(12) }, "and more"},
+		"something":            {func(l *usagetest.Ledger) { l.Nothing() }, "11 records are booked, want 0"},
+		"a missing record":     {func(l *usagetest.Ledger) { l.Has("acme", "test", "nobody") }, `no record of tenant "acme" with source "test" and id "nobody" is booked`},
+		"a void record":        {func(l *usagetest.Ledger) { l.Has("acme", "test", "r1-0004") }, "does not count: voided"},
+		"another tenant's":     {func(l *usagetest.Ledger) { l.Has("globex", "test", "r1") }, "is booked"},
+		"a record that counts": {func(l *usagetest.Ledger) { l.HasNot("acme", "test", "r1-0001") }, "counts, want that it does not"},
+		"no number":            {func(l *usagetest.Ledger) { l.Total("quantity", "much") }, "the wanted total"},
+		"no filter":            {func(l *usagetest.Ledger) { l.Where("region is eu").Count(1) }, "filter"},
+		"nothing at all":       {func(l *usagetest.Ledger) { l.Where("region eq 'us'").Count(1) }, "nothing is booked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Contains(t, said(t, func(t testing.TB) { c.run(usagetest.Booked(t, book, acme)) }), c.want)
+		})
+	}
 }
