@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"time"
 
-	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -36,7 +36,7 @@ func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEn
 		return nil, nil, err
 	}
 	w := &s.work
-	w.begin(b.Len())
+	w.begin(b)
 	defer w.end()
 	out = b.Judge(w)
 	inserted := 0
@@ -58,20 +58,15 @@ func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEn
 	}
 	recorded := time.UnixMicro(s.newest).UTC()
 	s.head.reserve(min(inserted, s.segmentRows()-s.head.len()), s.segmentRows())
-	looked := w.looked
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
 			continue
-		}
-		e := b.At(i)
-		for looked[0].entry != e {
-			looked = looked[1:]
 		}
 		if s.head.len() == s.segmentRows() {
 			filled = append(filled, s.turn())
 			s.head.reserve(min(len(out)-i, s.segmentRows()), s.segmentRows())
 		}
-		s.insert(e, &looked[0])
+		s.insert(b.At(i), &w.looked[i])
 		out[i].Sequence, out[i].Recorded = uint64(s.rows), recorded
 	}
 	if s.head.len() == s.segmentRows() {
@@ -111,15 +106,14 @@ func (s *Store) seal(i int) {
 func (s *Store) insert(e *usage.Entry, at *looked) {
 	r := &e.Record
 	n := &s.names
-	tenant := n.tenantCode(r.Tenant)
-	source := n.sources.code(r.Source)
 	kept := s.work.ids[at.id : at.id+at.size]
-	if !at.hashed {
-		at.hash = s.hash(tenant, source, at.form, kept)
+	if !at.known {
+		at.tenant, at.source = n.tenantCode(r.Tenant), n.sources.code(r.Source)
+		at.hash = s.hash(at.tenant, at.source, at.form, kept)
 	}
 	put := row{
-		place:  n.seriesCode(n.pairOfCodes(tenant, n.meters.code(r.Meter)), &r.Dimensions),
-		source: source, verdict: n.verdictCode(&e.Verdict),
+		place:  n.seriesCode(n.pairOfCodes(at.tenant, n.meters.code(r.Meter)), &r.Dimensions),
+		source: at.source, verdict: n.verdictCode(&e.Verdict),
 		idForm: at.form, id: kept, recorded: s.newest, record: r,
 	}
 	last := &s.parts[len(s.parts)-1]
@@ -153,26 +147,28 @@ func (s *Store) hash(tenant, source uint32, form uint8, id []byte) uint64 {
 func (s *Store) find(id usage.Identity) (uint32, bool) {
 	var buf [256]byte
 	kept, form := packID(buf[:0], id.ID)
-	row, _, ok := s.look(id.Tenant, id.Source, form, kept)
-	return row, ok
+	tenant, source, ok := s.owners(id.Tenant, id.Source)
+	if !ok {
+		return 0, false
+	}
+	return s.look(&looked{tenant: tenant, source: source, form: form, hash: s.hash(tenant, source, form, kept)}, kept)
 }
 
-// look returns the row of an identity. The hash is 0 when the tenant or the
-// source is new, which decides the matter without one. The lock is held.
-func (s *Store) look(tenantName, sourceName string, form uint8, kept []byte) (row uint32, hash uint64, found bool) {
-	tenant, ok := s.names.tenants.find(tenantName)
-	if !ok {
+// owners returns the numbers of a tenant and a source. Where one of them is
+// new, no record of theirs is booked.
+func (s *Store) owners(tenantName, sourceName string) (tenant, source uint32, ok bool) {
+	if tenant, ok = s.names.tenants.find(tenantName); !ok {
 		return 0, 0, false
 	}
-	source, ok := s.names.sources.find(sourceName)
-	if !ok {
-		return 0, 0, false
-	}
-	hash = s.hash(tenant, source, form, kept)
-	row, found = s.index.shard(hash).find(uint32(hash), func(row uint32) bool {
-		return s.isIdentity(row, tenant, source, form, kept)
+	source, ok = s.names.sources.find(sourceName)
+	return tenant, source, ok
+}
+
+// look returns the row of an identity. The lock is held.
+func (s *Store) look(at *looked, kept []byte) (row uint32, found bool) {
+	return s.index.shard(at.hash).find(uint32(at.hash), func(row uint32) bool {
+		return s.isIdentity(row, at.tenant, at.source, at.form, kept)
 	})
-	return row, hash, found
 }
 
 // isIdentity compares the identity of a row.
@@ -194,50 +190,78 @@ func (s *Store) isIdentity(row, tenant, source uint32, form uint8, kept []byte) 
 		s.names.pairs[g.pairs[g.run(at)]].tenant == tenant
 }
 
-// ledger is what the judge asks. It keeps what was found out about the entries
-// of a batch, so that booking them does not look again.
+// ledger is what the judge asks.
 type ledger struct {
 	s      *Store
-	looked []looked
-	ids    []byte // packed ids of the batch
+	batch  *usage.Batch
+	looked []looked // by entry
+	next   int      // the entry that the judge is likely to ask about next
+	ids    []byte   // packed ids of the batch
+	nudge  uint64
 }
 
-// looked is what Find worked out.
+// looked is what is known of an entry before it is judged.
 type looked struct {
-	entry    *usage.Entry
-	id, size int // in ids
-	form     uint8
-	hashed   bool
-	hash     uint64
+	id, size       int // in ids
+	tenant, source uint32
+	form           uint8
+	known          bool // both have numbers
+	hash           uint64
 }
 
-func (w *ledger) begin(n int) {
-	if cap(w.looked) < n {
-		w.looked = make([]looked, 0, n)
+// begin works out where the identities of a batch would stand, and touches
+// those places of the index. What each touch waits for in memory, they wait for
+// together, and the judge's questions find it at hand.
+func (w *ledger) begin(b *usage.Batch) {
+	w.batch, w.next = b, 0
+	w.looked, w.ids = slices.Grow(w.looked[:0], b.Len())[:b.Len()], w.ids[:0]
+	s := w.s
+	for i := range w.looked {
+		e, at := b.At(i), &w.looked[i]
+		*at = looked{id: len(w.ids)}
+		if e.Anonymous {
+			continue
+		}
+		r := &e.Record
+		w.ids, at.form = packID(w.ids, r.ID)
+		at.size = len(w.ids) - at.id
+		if at.tenant, at.source, at.known = s.owners(r.Tenant, r.Source); at.known {
+			at.hash = s.hash(at.tenant, at.source, at.form, w.ids[at.id:])
+		}
 	}
-	w.looked, w.ids = w.looked[:0], w.ids[:0]
+	for i := range w.looked {
+		if at := &w.looked[i]; at.known {
+			w.nudge += s.index.shard(at.hash).touch(uint32(at.hash))
+		}
+	}
 }
 
 // end forgets the batch: nothing of it may be kept.
-func (w *ledger) end() {
-	clear(w.looked)
-	w.looked = w.looked[:0]
+func (w *ledger) end() { w.batch = nil }
+
+// at returns the place of an entry in the batch.
+func (w *ledger) at(e *usage.Entry) int {
+	for w.batch.At(w.next) != e {
+		if w.next++; w.next == w.batch.Len() {
+			w.next = 0
+		}
+	}
+	return w.next
 }
 
 // Find implements usage.Ledger.
 func (w *ledger) Find(e *usage.Entry) (found, same bool, at uint64, recorded time.Time) {
-	r := &e.Record
-	from := len(w.ids)
-	ids, form := packID(w.ids, r.ID)
-	w.ids = ids
-	row, hash, found := w.s.look(r.Tenant, r.Source, form, ids[from:])
+	k := &w.looked[w.at(e)]
+	if !k.known {
+		return false, false, 0, time.Time{}
+	}
+	row, found := w.s.look(k, w.ids[k.id:k.id+k.size])
 	if !found {
-		w.looked = append(w.looked, looked{entry: e, id: from, size: len(ids) - from, form: form, hashed: hash != 0, hash: hash})
 		return false, false, 0, time.Time{}
 	}
 	v := w.s.writerView()
 	at, recorded = uint64(row)+1, time.UnixMicro(v.recorded(row)).UTC()
-	return true, w.s.sameContent(&v, row, r), at, recorded
+	return true, w.s.sameContent(&v, row, &e.Record), at, recorded
 }
 
 // Target implements usage.Ledger.
@@ -280,12 +304,12 @@ func (v *view) identity(row uint32) (pairCode uint32, source, id string) {
 func (s *Store) sameContent(v *view, row uint32, r *usage.Record) bool {
 	i := int(row >> v.shift)
 	k := int(row - v.parts[i].base)
-	f := fields{view: v}
+	var f fields
 	if h := v.headOf(i); h != nil {
-		f.fromHead(h, k)
+		f.fromHead(h, k, v.lists.values)
 	} else {
 		at := int(v.parts[i].segment.position.at(k))
-		f.fromSegment(v.parts[i].segment, at, v.parts[i].segment.run(at))
+		f.fromSegment(v.parts[i].segment, at, v.parts[i].segment.run(at), v.lists.values)
 	}
 	p := &s.names.pairs[f.pair]
 	series := v.seriesAt(p.series[f.local])
@@ -300,7 +324,6 @@ func (s *Store) sameContent(v *view, row uint32, r *usage.Record) bool {
 
 // fields are the fields of one row, in numbers.
 type fields struct {
-	view        *view
 	pair, local uint32
 	start, span int64
 	source      uint32
@@ -310,7 +333,8 @@ type fields struct {
 	list        []usage.Value // scratch
 }
 
-func (f *fields) fromHead(h *head, i int) {
+// fromHead reads a row of a head. names are those of values.
+func (f *fields) fromHead(h *head, i int, names []string) {
 	f.pair, f.local, f.start, f.span = h.pair[i], h.local[i], h.start[i], h.span[i]
 	f.source, f.verdict = h.source[i], h.verdict[i]
 	f.idForm, f.id = h.id(i)
@@ -318,18 +342,22 @@ func (f *fields) fromHead(h *head, i int) {
 	cells := h.valuesOf(i)
 	for k := range cells {
 		c := &cells[k]
-		f.list = append(f.list, usage.Value{Name: f.view.lists.values[c.name], Number: h.number(c)})
+		f.list = append(f.list, usage.Value{Name: names[c.name], Number: h.number(c)})
 	}
 }
 
-func (f *fields) fromSegment(g *segment, at, run int) {
+// fromSegment reads a position of a segment.
+func (f *fields) fromSegment(g *segment, at, run int, names []string) {
 	f.pair, f.local, f.start, f.span = g.pairs[run], uint32(g.local.at(at)), g.start.at(at), g.span.at(at)
 	f.source, f.verdict = uint32(g.source.at(at)), uint32(g.verdict.at(at))
 	f.idForm, f.id = g.id(at)
 	f.list = f.list[:0]
-	g.numbers(at, func(name uint32, n aggregate.Number) {
-		f.list = append(f.list, usage.Value{Name: f.view.lists.values[name], Number: n})
-	})
+	for i := range g.columns {
+		c := &g.columns[i]
+		if k, ok := c.presence.index(at); ok {
+			f.list = append(f.list, usage.Value{Name: names[c.name], Number: c.number(k)})
+		}
+	}
 }
 
 // values returns the values as a set of their own.

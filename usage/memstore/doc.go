@@ -1,7 +1,64 @@
-// Package memstore keeps a book in memory.
-//
-// WHAT IT HOLDS IS GONE WHEN THE PROCESS ENDS. Nothing is written to disk, and
-// an acknowledged Append is not durable. It is the store to begin with, to test
+// Package memstore keeps a book in memory: the store to begin with, to test
 // with, to cache with, and to answer from in a process that can load its usage
-// again; take a durable store where the book is the only copy.
+// again.
+//
+// WHAT IT HOLDS IS GONE WHEN THE PROCESS ENDS. Nothing is written to disk: an
+// acknowledged Append is kept only as long as the process lives. Where the book
+// is the only copy of its records, take a durable store; the interface is the
+// same.
+//
+// Three nouns:
+//
+//   - a row is a record in numbers; its number is its place in the order of
+//     commit, and its Sequence one more;
+//   - a segment is 65,536 rows that never change any more, sorted by tenant,
+//     meter and start, packed column by column;
+//   - a run is the rows of one tenant and meter in a segment: what a query of
+//     them reads, and nothing else.
+//
+// A short example:
+//
+//	book, err := usage.New(memstore.New(nil), nil)
+//	receipt, err := book.Append(ctx, record)
+//
+// # What it keeps and how
+//
+// Tenants, meters, sources and sets of dimensions are in a dictionary, once.
+// Ids that are UUIDs in canonical form or lower-case hexadecimal digits are
+// packed to half their text or less, without loss; others are kept as they
+// are. Numbers are fixed point where int64 holds them, and exact beside it
+// where not. Identities are found through a table of row numbers with hashes,
+// and decided on what the rows hold.
+//
+// The newest rows, fewer than a segment, are kept unsorted. The Append that
+// completes a segment sorts and packs it before it returns, without holding up
+// anybody else: that call takes some ten milliseconds longer.
+//
+// Readers take a snapshot under a lock held for microseconds and then read
+// without one, so that neither long scans nor slow consumers hold up writers.
+// Appends go one after the other.
+//
+// # What it does not do
+//
+// It applies no Selection.Filter (the Book does), deletes no records, and gives
+// no memory back before Close. It holds at most 4,294,967,294 records.
+//
+// # Performance
+//
+// On 1,000,000 records of 50 tenants, 40 meters and 2,000 resources with UUIDs,
+// microseconds, six-place quantities and two or three dimensions (79,500
+// series), BenchmarkBytes_1M counts about 58 bytes a record, the table of
+// identities and the dictionary among them, and about 86 with every rollup row
+// that the Book keeps. BenchmarkGroup_1M answers, in the same run as a loop over
+// a slice of structs with decimals in maps:
+//
+//	Q1 sum by day and meter, one tenant, 30 days       about 30 times faster
+//	Q2 sum by tenant and month, all records            about 20 times faster
+//	Q3 three meters, resource prefix, by resource/day  about 15 times faster
+//	Q4 hourly, one tenant and meter, 7 days            about 200 times faster
+//
+// BenchmarkAppend200_1M books batches of 200 with deduplication at about 1.2
+// microseconds of processor time a record, a little over half of what a map of
+// structs takes. The figures are of a virtual machine with two cores that others
+// were using at the same time (November 2026): trust the ratios.
 package memstore

@@ -2,9 +2,12 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,10 +21,10 @@ const (
 	unasked  = -2
 )
 
-// maxFigures is about the number of figures that a worker keeps before it
+// mostFigures is about the number of figures that a worker keeps before it
 // hands them out and begins anew, so that a read of very many groups does not
-// hold them all here and in the book too.
-const maxFigures = 1 << 18
+// hold them all here and in the book too. (Tests take fewer.)
+const mostFigures = 1 << 18
 
 // Group adds up records by group and window; see [usage.Grouper]. It reads a
 // snapshot taken when the iteration begins, with as many goroutines as
@@ -42,7 +45,7 @@ func (s *Store) Group(ctx context.Context, read usage.GroupRead) iter.Seq2[*usag
 			return
 		}
 		g := grouping{query: q, ctx: ctx, read: &read}
-		if err := g.run(yield); err != nil {
+		if err := g.run(yield); err != nil && err != errStopped {
 			yield(nil, err)
 		}
 	}
@@ -63,9 +66,7 @@ type grouping struct {
 const noValue = 1<<32 - 1
 
 // errStopped ends a grouping whose consumer wants no more.
-type errStopped struct{}
-
-func (errStopped) Error() string { return "stopped" }
+var errStopped = errors.New("stopped")
 
 func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
 	g.values = make([]uint32, len(g.read.Values))
@@ -93,33 +94,36 @@ func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
 	if len(ranges) == 0 || len(g.wants) == 0 {
 		return nil
 	}
-	give := func(w *worker) bool {
-		return w.sums.yield(&w.windows, func(row *usage.GroupRow) bool { return yield(row, nil) })
+	give := func(w *worker) (err error) {
+		w.sums.yield(&w.windows, func(row *usage.GroupRow) bool {
+			if err = g.ctx.Err(); err == nil && !yield(row, nil) {
+				err = errStopped
+			}
+			return err == nil
+		})
+		g.store.reuse(w.sums)
+		return err
 	}
 	workers := min(runtime.GOMAXPROCS(0), len(ranges))
 	if g.lazy || workers == 1 {
 		w := g.worker()
 		for i := range ranges {
-			err := w.part(&ranges[i], func() bool {
-				ok := give(w)
+			err := w.part(&ranges[i], func() error {
+				err := give(w)
 				w.renew()
-				return ok
+				return err
 			})
 			if err != nil {
-				if err == error(errStopped{}) {
-					return nil
-				}
 				return err
 			}
 		}
-		give(w)
-		return nil
+		return give(w)
 	}
 	return g.parallel(ranges, workers, give)
 }
 
 // parallel gives each worker part after part. Rows are yielded here alone.
-func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) bool) error {
+func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) error) error {
 	var (
 		next    atomic.Int64
 		wait    sync.WaitGroup
@@ -134,15 +138,13 @@ func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) 
 				if i >= len(ranges) || g.stop.Load() || failed.Load() != nil {
 					break
 				}
-				err := w.part(&ranges[i], func() bool {
+				err := w.part(&ranges[i], func() error {
 					results <- &worker{sums: w.sums, windows: w.windows}
 					w.renew()
-					return !g.stop.Load()
+					return nil
 				})
 				if err != nil {
-					if err != error(errStopped{}) {
-						failed.CompareAndSwap(nil, &err)
-					}
+					failed.CompareAndSwap(nil, &err)
 					return
 				}
 			}
@@ -160,8 +162,11 @@ func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) 
 		}
 	}()
 	for w := range results {
-		if failed.Load() == nil && !give(w) {
-			return nil
+		if failed.Load() != nil {
+			break
+		}
+		if err := give(w); err != nil {
+			return err
 		}
 	}
 	if err := failed.Load(); err != nil {
@@ -173,36 +178,63 @@ func (g *grouping) parallel(ranges []partRange, workers int, give func(*worker) 
 // ask finds the groups of all wanted series, in this goroutine, and drops the
 // pairs of which none is wanted.
 func (g *grouping) ask() error {
-	asked := 0
-	kept := g.wants[:0]
+	series := 0
 	for i := range g.wants {
-		w := g.wants[i]
-		if w.void {
-			g.wantOf[w.pair] = -1
-			continue
-		}
+		w := &g.wants[i]
 		w.groups = make([]int32, len(w.series)*len(g.classes))
-		w.group = unasked
-		for k := range w.groups {
-			if asked++; asked%checkEvery == 0 {
-				if err := g.ctx.Err(); err != nil {
+		series += len(w.series)
+	}
+	if series > len(g.placeOf)/2 {
+		// Most of them: in the order in which they stand in memory.
+		for code, at := range g.placeOf {
+			if w := g.wanted(at.pair); w != nil {
+				if err := g.askOne(w, at.local, code); err != nil {
 					return err
 				}
 			}
-			w.groups[k] = g.groupOf(w.series[k%len(w.series)], k/len(w.series))
-			if k == 0 {
-				w.group = w.groups[0]
-			} else if w.group != w.groups[k] {
-				w.group = unasked
+		}
+	} else {
+		for i := range g.wants {
+			w := &g.wants[i]
+			for local, code := range w.series {
+				if err := g.askOne(w, uint32(local), int(code)); err != nil {
+					return err
+				}
 			}
 		}
+	}
+	kept := g.wants[:0]
+	for i := range g.wants {
+		w := g.wants[i]
 		g.wantOf[w.pair] = -1
+		if w.void {
+			continue
+		}
+		if w.group = w.groups[0]; slices.ContainsFunc(w.groups, func(n int32) bool { return n != w.group }) {
+			w.group = unasked
+		}
 		if w.group != unwanted {
 			g.wantOf[w.pair] = int32(len(kept))
 			kept = append(kept, w)
 		}
 	}
 	g.wants = kept
+	return nil
+}
+
+// askOne asks for the groups of a series.
+func (g *grouping) askOne(w *want, local uint32, code int) error {
+	if w.void {
+		return nil
+	}
+	if code%checkEvery == 0 {
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	for class := range g.classes {
+		w.groups[class*len(w.series)+int(local)] = g.groupOf(uint32(code), class)
+	}
 	return nil
 }
 
@@ -214,14 +246,11 @@ func (g *grouping) groupOf(series uint32, class int) int32 {
 
 // group returns the group of a series, asking for it when nobody did.
 func (g *grouping) group(w *want, local uint32, class uint8) int32 {
+	if w.void {
+		return unwanted
+	}
 	if w.groups == nil {
-		if w.void {
-			return unwanted
-		}
-		w.groups = make([]int32, len(w.series)*len(g.classes))
-		for i := range w.groups {
-			w.groups[i] = unasked
-		}
+		g.forget(w)
 	}
 	p := &w.groups[int(class)*len(w.series)+int(local)]
 	if *p == unasked {
@@ -230,15 +259,21 @@ func (g *grouping) group(w *want, local uint32, class uint8) int32 {
 	return *p
 }
 
+// forget notes that nothing was asked about the series of a pair.
+func (g *grouping) forget(w *want) {
+	w.groups = make([]int32, len(w.series)*len(g.classes))
+	for i := range w.groups {
+		w.groups[i] = unasked
+	}
+}
+
 // worker adds up one part after the other.
 type worker struct {
 	*grouping
 	windows windows
 	sums    *sums
 	columns []*column
-	starts  [blockRows]int64
-	locals  [blockRows]int64
-	numbers [blockRows]int64
+	numbers [blockRows]int64 // scratch
 }
 
 // blockRows is the number of elements that are unpacked at a time.
@@ -256,12 +291,14 @@ func (w *worker) renew() {
 	if w.lazy {
 		groups = denseGroups + 1 // how many there are shows in the end: take the sparse table
 	}
-	w.sums, w.windows = newSums(len(w.values), groups), newWindows(w.read.Window)
+	w.sums, w.windows = w.store.newSums(len(w.values), groups), newWindows(w.read.Window)
 }
 
-// part adds up a part. full is called when the figures are to be handed out;
-// false from it ends the work.
-func (w *worker) part(p *partRange, full func() bool) error {
+// part adds up a part. full is called when the figures are to be handed out.
+func (w *worker) part(p *partRange, full func() error) error {
+	if err := w.alive(full); err != nil {
+		return err
+	}
 	if p.head != nil {
 		return w.partHead(p, full)
 	}
@@ -302,12 +339,15 @@ func (w *worker) part(p *partRange, full func() bool) error {
 
 // alive returns an error when the work is to end, and hands figures out when
 // there are many.
-func (w *worker) alive(full func() bool) error {
+func (w *worker) alive(full func() error) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	if w.stop.Load() || len(w.sums.figures)+len(w.sums.group) > maxFigures && !full() {
-		return errStopped{}
+	if w.stop.Load() {
+		return errStopped
+	}
+	if len(w.sums.figures)+len(w.sums.group) > w.store.figures {
+		return full()
 	}
 	return nil
 }
@@ -365,39 +405,44 @@ func (w *worker) one(c *column, figureAt, i int) {
 	w.sums.addNumber(figureAt, c.wide[uint32(i)])
 }
 
-// rows adds up a run row by row.
-func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full func() bool) error {
+// rows adds up a run row by row. class is that of all its rows, or -1.
+func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full func() error) error {
 	g := p.segment
 	check := !p.whole || p.chained != nil
+	if t.groups == nil {
+		w.forget(t)
+	}
+	groups := t.groups
+	if class >= 0 {
+		groups = groups[int(class)*len(t.series):]
+	}
 	for from < to {
 		n := min(to-from, blockRows)
-		g.local.read(w.locals[:n], from)
-		window, until := int32(0), int64(0)
-		if !w.windows.single {
-			g.start.read(w.starts[:n], from)
-			until = w.starts[0] // so that the first row looks its window up
-		}
-		for i := range n {
-			at := from + i
+		g.local.read(w.numbers[:n], from)
+		window, until := int32(0), int64(math.MinInt64)
+		for i, local := range w.numbers[:n] {
+			at, k := from+i, class
+			if k < 0 {
+				k = int16(w.classOf[g.verdict.at(at)])
+				local += int64(k) * int64(len(t.series))
+			}
+			group := groups[local]
+			if group < 0 {
+				// Most rows of a narrow query end here.
+				if group == unasked {
+					group = w.group(t, uint32(w.numbers[i]), uint8(k))
+				}
+				if group < 0 {
+					continue
+				}
+			}
 			if check && !w.takes(p, int(g.row.at(at))) {
 				continue
 			}
-			k := class
-			if k < 0 {
-				k = int16(w.classOf[g.verdict.at(at)])
-			}
-			group := int32(0)
-			if t.groups != nil {
-				group = t.groups[int(k)*len(t.series)+int(w.locals[i])]
-			}
-			if t.groups == nil || group == unasked {
-				group = w.group(t, uint32(w.locals[i]), uint8(k))
-			}
-			if group < 0 {
-				continue
-			}
-			if !w.windows.single && w.starts[i] >= until {
-				window, until = w.windows.find(w.starts[i])
+			if !w.windows.single {
+				if start := g.start.at(at); start >= until {
+					window, until = w.windows.find(start)
+				}
 			}
 			place := w.sums.at(group, window)
 			w.sums.records[place]++
@@ -411,15 +456,17 @@ func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full fun
 			}
 		}
 		from += n
-		if err := w.alive(full); err != nil {
-			return err
+		if to > from {
+			if err := w.alive(full); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // partHead adds up the rows of a head.
-func (w *worker) partHead(p *partRange, full func() bool) error {
+func (w *worker) partHead(p *partRange, full func() error) error {
 	h := p.head
 	for row := p.lo; row < p.hi; row++ {
 		if row%checkEvery == 0 {

@@ -54,12 +54,27 @@ func (h *head) reserve(rows, most int) {
 	if len(h.pair)+rows <= cap(h.pair) {
 		return
 	}
-	n := min(max(2*cap(h.pair), len(h.pair)+rows, 256), most) - len(h.pair)
+	// Four times as much each time: a head is short-lived, and what is copied
+	// from one to the next costs more than what stays empty.
+	rows = min(max(4*cap(h.pair), len(h.pair)+rows, 256), most)
+	n := rows - len(h.pair)
+	// Ids and values have no fixed number a row: as many as up to now.
+	h.ids = slices.Grow(h.ids, perRow(len(h.ids), len(h.pair), 16)*n)
+	h.cells = slices.Grow(h.cells, perRow(len(h.cells), len(h.pair), 1)*n)
 	h.pair, h.local = slices.Grow(h.pair, n), slices.Grow(h.local, n)
 	h.start, h.span = slices.Grow(h.start, n), slices.Grow(h.span, n)
 	h.source, h.verdict = slices.Grow(h.source, n), slices.Grow(h.verdict, n)
 	h.idForm, h.idEnd = slices.Grow(h.idForm, n), slices.Grow(h.idEnd, n)
 	h.valueEnd = slices.Grow(h.valueEnd, n)
+}
+
+// perRow returns how many each row had on average, rounded up, or most where
+// there was no row yet.
+func perRow(all, rows, most int) int {
+	if rows == 0 {
+		return most
+	}
+	return (all + rows - 1) / rows
 }
 
 func (h *head) id(i int) (uint8, []byte) {
@@ -127,12 +142,21 @@ func (h *head) push(r *row, values *texts) {
 	h.source, h.verdict = append(h.source, r.source), append(h.verdict, r.verdict)
 	h.ids = append(h.ids, r.id...)
 	h.idForm, h.idEnd = append(h.idForm, r.idForm), append(h.idEnd, uint32(len(h.ids)))
-	for name, number := range r.record.Values.All() {
-		c := cell{name: values.code(name)}
+	last := uint32(0)
+	if n := len(h.cells); n > 0 {
+		last = h.cells[n-1].name
+	}
+	for i := range r.record.Values.Len() {
+		v := r.record.Values.At(i)
+		// One record after the other has the same values.
+		if int(last) >= len(values.list) || values.list[last] != v.Name {
+			last = values.code(v.Name)
+		}
+		c := cell{name: last}
 		var ok bool
-		if c.coef, c.scale, ok = number.Small(); !ok {
+		if c.coef, c.scale, ok = v.Number.Small(); !ok {
 			c.coef, c.wide = int64(len(h.wide)), true
-			h.wide = append(h.wide, number)
+			h.wide = append(h.wide, v.Number)
 		}
 		h.cells = append(h.cells, c)
 	}

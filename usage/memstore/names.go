@@ -132,8 +132,9 @@ func (n *names) setFind(d *usage.Dimensions, h uint64) (uint32, bool) {
 }
 
 // setCode numbers a set of dimensions.
-func (n *names) setCode(d *usage.Dimensions) uint32 {
-	h := n.setHash(d)
+func (n *names) setCode(d *usage.Dimensions) uint32 { return n.setNumber(d, n.setHash(d)) }
+
+func (n *names) setNumber(d *usage.Dimensions, h uint64) uint32 {
 	if c, ok := n.setFind(d, h); ok {
 		return c
 	}
@@ -164,11 +165,14 @@ func (n *names) own(d *usage.Dimensions) usage.Dimensions {
 
 // seriesCode numbers a series and says where it stands.
 func (n *names) seriesCode(pairCode uint32, d *usage.Dimensions) place {
-	set := n.setCode(d)
-	h := uint32(mix(uint64(pairCode), uint64(set), 1))
-	if c, ok := n.seriesIndex.find(h, func(c uint32) bool { return n.placeOf[c].pair == pairCode && n.placeOf[c].set == set }); ok {
+	inSet := n.setHash(d)
+	h := uint32(mix(uint64(pairCode), inSet, 1))
+	if c, ok := n.seriesIndex.find(h, func(c uint32) bool {
+		return n.placeOf[c].pair == pairCode && n.sets[n.placeOf[c].set].Equal(*d)
+	}); ok {
 		return n.placeOf[c]
 	}
+	set := n.setNumber(d, inSet)
 	c := uint32(n.seriesCount)
 	if n.seriesCount%seriesChunk == 0 {
 		n.series = append(n.series, make([]usage.Series, seriesChunk))
@@ -214,6 +218,7 @@ func (n *names) verdictCode(v *usage.Verdict) uint32 {
 type lists struct {
 	tenants, meters, sources, values []string
 	series                           [][]usage.Series
+	placeOf                          []place
 	verdicts                         []usage.Verdict
 	classOf                          []uint8
 	classes                          []usage.VerdictClass
@@ -222,7 +227,7 @@ type lists struct {
 func (n *names) lists() lists {
 	return lists{
 		tenants: n.tenants.list, meters: n.meters.list, sources: n.sources.list, values: n.values.list,
-		series: n.series, verdicts: n.verdicts, classOf: n.classOf, classes: n.classes,
+		series: n.series, placeOf: n.placeOf, verdicts: n.verdicts, classOf: n.classOf, classes: n.classes,
 	}
 }
 

@@ -256,12 +256,11 @@ func (r *reader) sorted(rows []uint32) {
 // stored builds the record of a hit.
 func (r *reader) stored(h hit) *usage.Stored {
 	f := &r.fields
-	f.view = &r.query.view
 	i := int(h.row >> r.shift)
 	if g := r.query.view.parts[i].segment; g != nil {
-		f.fromSegment(g, int(h.at), int(h.run))
+		f.fromSegment(g, int(h.at), int(h.run), r.lists.values)
 	} else {
-		f.fromHead(r.headOf(i), int(h.at))
+		f.fromHead(r.headOf(i), int(h.at), r.lists.values)
 	}
 	series := r.seriesAt(r.wanted(f.pair).series[f.local])
 	out := &usage.Stored{

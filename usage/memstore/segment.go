@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
-	"github.com/usagebook/usagebook/aggregate"
 )
 
 // segment is mostRows rows that never change, sorted by pair (tenant and
@@ -209,14 +207,4 @@ func (s *segment) column(name uint32) *column {
 		return nil
 	}
 	return &s.columns[i]
-}
-
-// numbers calls f with every value at a position, in no order of names.
-func (s *segment) numbers(position int, f func(name uint32, n aggregate.Number)) {
-	for i := range s.columns {
-		c := &s.columns[i]
-		if k, ok := c.presence.index(position); ok {
-			f(c.name, c.number(k))
-		}
-	}
 }

@@ -19,7 +19,8 @@ type Options struct{}
 // Store is a book in memory, and forgets it when the process ends. It is safe
 // for concurrent use. Make one with [New]; the zero Store is not usable.
 type Store struct {
-	shift uint // a part has 1<<shift rows
+	shift   uint // a part has 1<<shift rows
+	figures int  // see mostFigures
 
 	mu     sync.RWMutex // guards what follows
 	closed bool
@@ -36,6 +37,8 @@ type Store struct {
 	work ledger // the writer's own
 
 	rollups rollups // has a lock of its own, taken after mu or without it
+
+	used sync.Pool // of *sums
 }
 
 // part is mostRows rows, or in the last one as many as there are. It is
@@ -71,6 +74,7 @@ const maxRows = 1<<32 - 2
 func New(opts *Options) *Store {
 	s := &Store{
 		shift:       mostShift,
+		figures:     mostFigures,
 		names:       newNames(),
 		parts:       []part{{}},
 		corrections: make(map[uint32]correction),

@@ -36,12 +36,31 @@ type figure struct {
 	_             [7]byte
 }
 
-func newSums(values, groups int) *sums {
-	s := &sums{values: values, groups: groups}
+// newSums returns empty sums, in the room of others that were done with: for a
+// query of a millisecond the room is most of the work.
+func (s *Store) newSums(values, groups int) *sums {
 	if groups > denseGroups {
-		s.sparse = make(map[uint64]int32)
+		return &sums{values: values, groups: groups, sparse: make(map[uint64]int32)}
 	}
-	return s
+	out, _ := s.used.Get().(*sums)
+	if out == nil {
+		out = new(sums)
+	}
+	out.values, out.groups = values, groups
+	return out
+}
+
+// reuse takes back sums whose rows have been yielded.
+func (s *Store) reuse(done *sums) {
+	if done.sparse != nil || len(done.figures) > mostFigures {
+		return
+	}
+	for i, g := range done.group {
+		done.dense[done.window[i]][g] = 0
+	}
+	done.group, done.window, done.records, done.figures = done.group[:0], done.window[:0], done.records[:0], done.figures[:0]
+	done.wide, done.read = nil, 0
+	s.used.Put(done)
 }
 
 // at returns the place of a group in a window.
@@ -58,7 +77,8 @@ func (s *sums) at(group, window int32) int {
 	for int(window) >= len(s.dense) {
 		s.dense = append(s.dense, nil)
 	}
-	if s.dense[window] == nil {
+	if len(s.dense[window]) < s.groups {
+		// Of an earlier query it is all zero.
 		s.dense[window] = make([]int32, s.groups)
 	}
 	p := &s.dense[window][group]
