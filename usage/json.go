@@ -166,6 +166,9 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 // the order shown there, numbers as strings with every digit, instants in UTC,
 // dimensions as strings, and nothing for what is not set. Decoding it gives an
 // equal record. See [Record.AppendJSON] for the errors.
+//
+// A struct that embeds a Record, as [Stored] and [Explained] do, inherits this
+// method: encoding/json writes its record and leaves its other fields out.
 func (r Record) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil) }
 
 // AppendJSON appends what [Record.MarshalJSON] writes to dst and returns the
