@@ -204,7 +204,8 @@ func (s *JoinStep) Name() string {
 // ParseApply reads the value of $apply. The error is an *Error; a transformation
 // that is left out is named in it.
 func ParseApply(text string, limits *Limits) (*Apply, error) {
-	p := newParser(text, limits)
+	var p parser
+	p.start(text, limits)
 	steps := p.sequence()
 	if err := p.finish("/ and a transformation", "the end"); err != nil {
 		return nil, err
@@ -215,7 +216,8 @@ func ParseApply(text string, limits *Limits) (*Apply, error) {
 // ParseCompute reads a list of expressions with their names, expression as name
 // ($compute, 5.1.3). The error is an *Error.
 func ParseCompute(text string, limits *Limits) ([]ComputeExpr, error) {
-	p := newParser(text, limits)
+	var p parser
+	p.start(text, limits)
 	list := p.computes()
 	if err := p.finish("an operator", "a comma", "the end"); err != nil {
 		return nil, err
@@ -264,7 +266,7 @@ func (p *parser) step() Step {
 	name := lowerASCII(word)
 	open := t.to < len(p.text) && p.text[t.to] == '('
 	p.count(node{span: Span{t.from, t.to}})
-	if name == "identity" && !open {
+	if name == "identity" {
 		p.next()
 		return &IdentityStep{p.stepAt(t.from)}
 	}
@@ -282,14 +284,7 @@ func (p *parser) step() Step {
 	if name == "search" && open {
 		return p.search()
 	}
-	read := map[string]func(int, string) Step{
-		"filter": p.filterStep, "groupby": p.groupByStep, "aggregate": p.aggregateStep, "compute": p.computeStep,
-		"orderby": p.orderByStep, "top": p.topOrSkip, "skip": p.topOrSkip, "concat": p.concatStep,
-		"topcount": p.rankStep, "topsum": p.rankStep, "toppercent": p.rankStep,
-		"bottomcount": p.rankStep, "bottomsum": p.rankStep, "bottompercent": p.rankStep,
-		"nest": p.nestStep, "addnested": p.nestStep, "join": p.joinStep, "outerjoin": p.joinStep,
-	}[name]
-	if read == nil {
+	if nearest(name, stepNames) != name || p.err != nil {
 		if p.err == nil {
 			p.fail(CodeUnknownFunction, Span{t.from, t.to}, "there is no transformation "+quoteShort(word))
 			p.err.Suggestion = nearest(name, stepNames)
@@ -302,11 +297,37 @@ func (p *parser) step() Step {
 	defer p.leave()
 	p.next()
 	p.next()
-	s := read(t.from, name)
+	s := p.stepBody(t.from, name)
 	if p.err != nil {
 		return nil
 	}
 	return s
+}
+
+// stepBody reads what stands in the parentheses of a step, and the closing one. A
+// switch and no table of methods, which would move every parser to the heap.
+func (p *parser) stepBody(from int, name string) Step {
+	switch name {
+	case "filter":
+		return p.filterStep(from)
+	case "groupby":
+		return p.groupByStep(from)
+	case "aggregate":
+		return p.aggregateStep(from)
+	case "compute":
+		return p.computeStep(from)
+	case "orderby":
+		return p.orderByStep(from)
+	case "top", "skip":
+		return p.topOrSkip(from, name)
+	case "concat":
+		return p.concatStep(from)
+	case "nest", "addnested":
+		return p.nestStep(from, name)
+	case "join", "outerjoin":
+		return p.joinStep(from, name)
+	}
+	return p.rankStep(from, name)
 }
 
 func (p *parser) stepAt(from int) step { return step{src: p.text, span: Span{from, p.end}} }
@@ -314,7 +335,7 @@ func (p *parser) stepAt(from int) step { return step{src: p.text, span: Span{fro
 // closing steps over the parenthesis that ends a step.
 func (p *parser) closing(expected ...string) bool { return p.expect(')', append(expected, ")")...) }
 
-func (p *parser) filterStep(from int, _ string) Step {
+func (p *parser) filterStep(from int) Step {
 	e := p.expression()
 	if e == nil || !p.closing("an operator") {
 		return nil
@@ -322,7 +343,7 @@ func (p *parser) filterStep(from int, _ string) Step {
 	return &FilterStep{step: p.stepAt(from), Cond: e}
 }
 
-func (p *parser) groupByStep(from int, _ string) Step {
+func (p *parser) groupByStep(from int) Step {
 	if !p.expect('(', "names in parentheses") {
 		return nil
 	}
@@ -350,7 +371,7 @@ func (p *parser) groupByStep(from int, _ string) Step {
 	return s
 }
 
-func (p *parser) aggregateStep(from int, _ string) Step {
+func (p *parser) aggregateStep(from int) Step {
 	aggs := p.aggregateList(true)
 	if aggs == nil || !p.closing("a comma") {
 		return nil
@@ -478,7 +499,7 @@ func (p *parser) identifier(what string) (string, bool) {
 	return p.text[t.from:t.to], p.err == nil
 }
 
-func (p *parser) computeStep(from int, _ string) Step {
+func (p *parser) computeStep(from int) Step {
 	list := p.computes()
 	if list == nil || !p.closing("a comma") {
 		return nil
@@ -512,7 +533,7 @@ func (p *parser) computes() []ComputeExpr {
 	}
 }
 
-func (p *parser) orderByStep(from int, _ string) Step {
+func (p *parser) orderByStep(from int) Step {
 	keys := p.orderBy()
 	if keys == nil || !p.closing("asc", "desc", "a comma") {
 		return nil
@@ -549,7 +570,7 @@ func (p *parser) rankStep(from int, name string) Step {
 	return &RankStep{step: p.stepAt(from), Kind: name, Amount: amount, By: by}
 }
 
-func (p *parser) concatStep(from int, _ string) Step {
+func (p *parser) concatStep(from int) Step {
 	s := &ConcatStep{}
 	for {
 		branch := p.sequence()

@@ -26,15 +26,6 @@ func (c *compiler) negate(e *Negate) valueFunc {
 	}
 }
 
-func negative(v Value) Value {
-	if v.ext == nil && v.num != -1<<63 {
-		v.num = -v.num
-		return v
-	}
-	var m calc
-	return m.negative(v)
-}
-
 func (m *calc) negative(v Value) Value {
 	if v.ext == nil && v.num != -1<<63 {
 		v.num = -v.num

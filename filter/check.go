@@ -176,7 +176,7 @@ func (c *checker) name(e *Name) *Name {
 		n.Var = i + 1
 		for slot, f := range v.items {
 			if f.Name == rest && path == (f.Name != "") {
-				n.Field, n.Slot = f, slot
+				n.Field, n.Slot = &v.items[slot], slot
 				n.typ, n.integer, n.folds = f.Type, f.Whole, f.FoldCase
 				return &n
 			}
@@ -209,7 +209,7 @@ func (c *checker) name(e *Name) *Name {
 		c.fail(e, CodeNotAllowed, "the field "+f.Name+" may not be filtered by")
 		return nil
 	}
-	n.Field, n.Path = f, f.Name
+	n.Field, n.Path = &f, f.Name
 	n.typ, n.integer, n.folds = f.Type, f.Whole, f.FoldCase
 	return &n
 }
@@ -220,7 +220,7 @@ func (c *checker) itemField(n *Name, v lambdaVar, level int) *Name {
 	names := make([]string, 0, len(v.items))
 	for slot, f := range v.items {
 		if f.Name == n.Path {
-			n.Field, n.Slot, n.Var = f, slot, level
+			n.Field, n.Slot, n.Var = &v.items[slot], slot, level
 			n.typ, n.integer, n.folds = f.Type, f.Whole, f.FoldCase
 			return n
 		}
@@ -397,7 +397,7 @@ func (c *checker) in(e *In) Expr {
 
 // foldedIn writes membership without regard to case as any with tolower.
 func foldedIn(n *In, set *Name, level int) Expr {
-	item := &Name{node: n.node, Path: "item", Field: set.Field.Items[0], Var: level}
+	item := &Name{node: n.node, Path: "item", Field: &set.Field.Items[0], Var: level}
 	item.typ, item.height = TypeString, 1
 	eq := &Binary{node: n.node, Op: OpEq, X: lowered(item), Y: lowered(n.X)}
 	return &Lambda{node: n.node, Over: set, Var: "item", Body: eq}

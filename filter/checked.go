@@ -44,7 +44,7 @@ func number(e Expr, fields *[]Field) {
 			}
 		}
 		n.Slot = len(*fields)
-		*fields = append(*fields, n.Field)
+		*fields = append(*fields, *n.Field)
 		return
 	}
 	eachChild(e, func(c Expr) { number(c, fields) })
@@ -197,7 +197,7 @@ func (c *Checked) Split(pred func(Field) bool) (yes, rest *Checked) {
 		all := true
 		Walk(e, func(e Expr) bool {
 			if n, ok := e.(*Name); ok && n.Var == 0 {
-				all = all && pred(n.Field)
+				all = all && pred(*n.Field)
 			}
 			return all
 		})

@@ -79,6 +79,18 @@
 // grammar wants one. Match does not allocate, except where a string function
 // builds more text, or a number grows larger, than any row before.
 //
+// # Performance
+//
+// Parse and Check of a condition of two comparisons cost a few microseconds and
+// some 30 allocations (BenchmarkParseCheck); Match of a compiled comparison costs
+// tens of nanoseconds and no allocation (BenchmarkMatch100k, 100,000 rows). In one
+// process on a busy machine of two cores (Intel Xeon, go1.26, November 2026) Parse
+// and Check took a seventh to a thirteenth of the time of CiscoM31/godata v1.0.10
+// parsing the same four texts; Match took a half to a fifth of expr-lang/expr
+// v1.17.6 and a half to a seventeenth of google/cel-go v0.26.1. A comparison with
+// a constant, in, and tolower or toupper against a constant have code of their own;
+// write conditions with the field alone on one side.
+//
 // # Grammar cases
 //
 // The official test suite of the OData grammar (OASIS odata-abnf, commit

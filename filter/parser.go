@@ -12,7 +12,8 @@ import (
 //
 // Parse knows no fields: names and types are looked at by Check.
 func Parse(text string, limits *Limits) (Expr, error) {
-	p := newParser(text, limits)
+	var p parser
+	p.start(text, limits)
 	e := p.expression()
 	if err := p.finish("an operator", "the end"); err != nil {
 		return nil, err
@@ -38,7 +39,8 @@ func (o Order) String() string {
 // ParseOrderBy reads a list of expressions, each with an optional asc or desc
 // (5.1.4). The error is an *Error.
 func ParseOrderBy(text string, limits *Limits) ([]Order, error) {
-	p := newParser(text, limits)
+	var p parser
+	p.start(text, limits)
 	list := p.orderBy()
 	if err := p.finish("an operator", "asc", "desc", "a comma", "the end"); err != nil {
 		return nil, err
@@ -49,7 +51,8 @@ func ParseOrderBy(text string, limits *Limits) ([]Order, error) {
 // ParseGroupBy reads a list of names, which may have the form of a path, a/b. The
 // error is an *Error.
 func ParseGroupBy(text string, limits *Limits) ([]*Name, error) {
-	p := newParser(text, limits)
+	var p parser
+	p.start(text, limits)
 	list := p.names()
 	if err := p.finish("a comma", "the end"); err != nil {
 		return nil, err
@@ -69,8 +72,9 @@ type parser struct {
 	err   *Error
 }
 
-func newParser(text string, limits *Limits) *parser {
-	p := &parser{text: text, lim: limits.withDefaults()}
+// start reads the first token. A parser stays on the stack.
+func (p *parser) start(text string, limits *Limits) {
+	p.text, p.lim = text, limits.withDefaults()
 	switch {
 	case len(text) > p.lim.Bytes:
 		p.text = text[:stepBack(text, p.lim.Bytes, 1)] // an error carries no megabytes
@@ -91,7 +95,6 @@ func newParser(text string, limits *Limits) *parser {
 	if p.err == nil && p.tok.spaced {
 		p.fail(CodeSyntax, Span{0, p.tok.from}, "no space is allowed before the expression")
 	}
-	return p
 }
 
 func itoa(n int) string { return string(appendPadded(nil, int64(n), 1)) }

@@ -96,9 +96,9 @@ type (
 		node
 		Path string // as written: a, or a/b
 		// Set by Check.
-		Field Field
-		Slot  int // index of the field in Checked.Fields; of a variable, index of the item's field
-		Var   int // 0 for a field of the row; n for the variable of the n-th Lambda around the name, counted from outside
+		Field *Field // nil before Check
+		Slot  int    // index of the field in Checked.Fields; of a variable, index of the item's field
+		Var   int    // 0 for a field of the row; n for the variable of the n-th Lambda around the name, counted from outside
 	}
 
 	// Not is logical negation.
