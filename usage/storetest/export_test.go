@@ -11,15 +11,15 @@ import (
 )
 
 // Failures runs the cases as Run does and returns what each failed one said,
-// instead of failing t.
-func Failures(t testing.TB, open func(t testing.TB) usage.Store, opts *Options) map[string][]string {
+// instead of failing t. Without workloads only the numbered rules are held.
+func Failures(t testing.TB, workloads bool, open func(t testing.TB) usage.Store, opts *Options) map[string][]string {
 	t.Helper()
 	if opts == nil {
 		opts = &Options{}
 	}
 	out := map[string][]string{}
 	for _, c := range cases() {
-		if c.durable && opts.NotDurable || c.workload && len(out) > 0 {
+		if c.durable && opts.NotDurable || c.workload && (!workloads || len(out) > 0) {
 			continue
 		}
 		if said := record(t, c, open, opts); len(said) > 0 {

@@ -82,13 +82,13 @@ func (k *kit) workload(seed uint64, roll func(w *world)) map[string]int {
 	w := k.world(seed, usage.Options{RollBatch: 40, SnapshotHold: 20 * time.Minute})
 	for range 3 {
 		// Enough for rollups to be worth keeping.
-		bulk := make([]usage.Record, 150)
+		bulk := make([]usage.Record, 120)
 		for i := range bulk {
 			bulk[i] = w.fresh()
 		}
 		w.append(bulk...)
 	}
-	for range 20 {
+	for range 14 {
 		w.step()
 		roll(w)
 		for range 5 {
