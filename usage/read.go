@@ -301,7 +301,7 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Dimensions: q.needs}
+	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Dimensions: append([]string{}, q.needs...)}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {

@@ -295,7 +295,8 @@ type GroupRead struct {
 	// enough to be called once per series.
 	Group func(*Series, VerdictClass) int
 	// Dimensions are the names of the dimensions that Group looks at: two series
-	// of one tenant and meter that agree in these have the same answer.
+	// of one tenant and meter that agree in these have the same answer. nil: it
+	// may look at any; empty but not nil: at none.
 	Dimensions []string
 	// Window cuts time; the zero Window does not.
 	Window aggregate.Window

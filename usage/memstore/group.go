@@ -184,7 +184,23 @@ func (g *grouping) ask() error {
 		w.groups = make([]int32, len(w.series)*len(g.classes))
 		series += len(w.series)
 	}
-	if series > len(g.placeOf)/2 {
+	switch {
+	case g.read.Dimensions != nil && len(g.read.Dimensions) == 0:
+		// All series of a tenant and meter have the same answer.
+		for i := range g.wants {
+			w := &g.wants[i]
+			if w.void || len(w.series) == 0 {
+				continue
+			}
+			for class := range g.classes {
+				n := g.groupOf(w.series[0], class)
+				of := w.groups[class*len(w.series):][:len(w.series)]
+				for local := range of {
+					of[local] = n
+				}
+			}
+		}
+	case series > len(g.placeOf)/2:
 		// Most of them: in the order in which they stand in memory.
 		for code, at := range g.placeOf {
 			if w := g.wanted(at.pair); w != nil {
@@ -193,7 +209,7 @@ func (g *grouping) ask() error {
 				}
 			}
 		}
-	} else {
+	default:
 		for i := range g.wants {
 			w := &g.wants[i]
 			for local, code := range w.series {

@@ -189,7 +189,8 @@ func (q *query) ranges() []partRange {
 		} else {
 			least, most = r.head.least, r.head.most
 		}
-		if q.from > zeroStart && (q.from > most || q.to <= least) {
+		// Voids, which have no Start, are of no part's bounds; plain records are.
+		if (q.sel.Class == usage.Plain || q.from > zeroStart) && (q.from > most || q.to <= least) {
 			continue
 		}
 		r.whole = r.lo == 0 && r.hi == n
