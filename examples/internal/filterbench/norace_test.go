@@ -1,0 +1,5 @@
+//go:build !race
+
+package filterbench_test
+
+const raceEnabled = false
