@@ -315,7 +315,7 @@ func (p *pager) page() (*Page, error) {
 	if more {
 		items = items[:p.size]
 	}
-	out := &Page{Columns: q.columns, Rows: make([]Row, len(items)), AsOf: AsOf{Sequence: q.mark.Sequence}}
+	out := &Page{Columns: q.columns, Rows: make([]Row, len(items)), AsOf: q.asOf()}
 	for i := range items {
 		out.Rows[i] = q.row(&items[i])
 	}
@@ -345,6 +345,15 @@ func (p *pager) page() (*Page, error) {
 		}
 	}
 	return out, nil
+}
+
+// asOf is the moment of the answer in a form that repeats it.
+func (q *query) asOf() AsOf {
+	if q.mark.Sequence == 0 {
+		// Before anything was booked: a sequence of 0 would ask for now.
+		return AsOf{Time: minTime.Add(time.Microsecond)}
+	}
+	return AsOf{Sequence: q.mark.Sequence}
 }
 
 func (q *query) row(it *item) Row {
@@ -414,7 +423,7 @@ func (b *Book) Plan(ctx context.Context, scope Scope, query Query) (*Plan, error
 	if err != nil {
 		return nil, fmt.Errorf("usage: plan: %w", err)
 	}
-	out := &Plan{AsOf: AsOf{Sequence: q.mark.Sequence}}
+	out := &Plan{AsOf: q.asOf()}
 	var r *reader
 	if q.records {
 		r = &reader{q: q}

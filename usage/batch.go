@@ -2,6 +2,7 @@ package usage
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/usagebook/usagebook/rules"
@@ -94,7 +95,7 @@ func (b *Batch) Judge(l Ledger) []ReceiptEntry {
 			switch {
 			case out[i].Outcome == Inserted:
 				out[i] = ReceiptEntry{Outcome: Withheld}
-			case out[i].Outcome == Duplicate && out[i].Sequence == 0 && !j.bookedBefore(i):
+			case out[i].Outcome == Duplicate && j.repeats[i]:
 				// It repeats a record of this very batch, which is withheld.
 				out[i] = ReceiptEntry{Outcome: Withheld}
 			}
@@ -112,9 +113,11 @@ type judge struct {
 	// index of the correction.
 	corrected map[Identity]int
 	repeats   map[int]bool // entries that repeat an earlier one of the batch
+	// heads remembers, for targets that were corrected before the batch, a record
+	// further up their chain, so that many corrections of one foot don't walk the
+	// whole chain each.
+	heads map[Identity]Identity
 }
-
-func (j *judge) bookedBefore(i int) bool { return !j.repeats[i] }
 
 func (j *judge) entry(i int) {
 	e, out := &j.batch.entries[i], &j.out[i]
@@ -130,12 +133,7 @@ func (j *judge) entry(i int) {
 		}
 		j.first[id] = i
 	}
-	if found, same, at, recorded := j.ledger.Find(e); found {
-		*out = ReceiptEntry{Outcome: Duplicate, Sequence: at, Recorded: recorded}
-		if !same || e.Malformed {
-			out.Outcome = Conflict
-			out.Violations = conflictViolations(e)
-		}
+	if j.find(e, out) {
 		return
 	}
 	if len(e.Violations) > 0 {
@@ -156,29 +154,47 @@ func (j *judge) entry(i int) {
 }
 
 // repeat answers for an entry whose identity stood earlier in the batch, at k:
-// the first one is judged, later ones are compared with it.
+// the first one is judged, later ones are compared with it, even where the
+// identity was booked before and it is the first that differs from the booked
+// content. Two contents for one identity in one batch are a fault of the
+// producer that is told whatever else is true.
 func (j *judge) repeat(i, k int) {
 	e, first := &j.batch.entries[i], &j.batch.entries[k]
 	if j.repeats == nil {
 		j.repeats = make(map[int]bool)
 	}
-	j.repeats[i] = true
-	if e.Malformed || first.Malformed || !SameContent(&e.Record, &first.Record) {
-		j.out[i] = ReceiptEntry{Outcome: Conflict, Sequence: j.out[k].Sequence, Recorded: j.out[k].Recorded, Violations: conflictViolations(e)}
-		return
-	}
-	j.out[i] = j.out[k]
-	switch j.out[k].Outcome {
-	case Inserted:
+	j.repeats[i] = j.out[k].Outcome != Duplicate
+	switch {
+	case e.Malformed && first.Malformed && j.out[k].Outcome == Rejected:
+		j.out[i] = ReceiptEntry{Outcome: Rejected, Violations: e.Violations}
+	case e.Malformed || first.Malformed || !SameContent(&e.Record, &first.Record):
+		j.out[i] = ReceiptEntry{Outcome: Conflict, Sequence: j.out[k].Sequence, Recorded: j.out[k].Recorded,
+			Violations: conflictViolations(e, "an earlier record of the batch has the same identity and other content")}
+		j.out[i].Violations[0].Params = []rules.Param{{Name: "index", Value: strconv.Itoa(k)}}
+	case j.out[k].Outcome == Inserted:
 		j.out[i] = ReceiptEntry{Outcome: Duplicate}
-	case Duplicate:
-		j.repeats[i] = false
+	default:
+		j.out[i] = j.out[k]
 	}
 }
 
-func conflictViolations(e *Entry) []Violation {
-	own := Violation{Code: "conflict", Field: "id", Message: "the identity is booked with other content"}
-	return append([]Violation{own}, e.Violations...)
+// find answers for an entry whose identity is booked, and reports false for
+// one that is not.
+func (j *judge) find(e *Entry, out *ReceiptEntry) bool {
+	found, same, at, recorded := j.ledger.Find(e)
+	if !found {
+		return false
+	}
+	*out = ReceiptEntry{Outcome: Duplicate, Sequence: at, Recorded: recorded}
+	if !same || e.Malformed {
+		out.Outcome = Conflict
+		out.Violations = conflictViolations(e, "the identity is booked with other content")
+	}
+	return true
+}
+
+func conflictViolations(e *Entry, message string) []Violation {
+	return append([]Violation{{Code: CodeConflict, Field: "id", Message: message}}, e.Violations...)
 }
 
 // target decides whether a correction may be booked. The head of the chain is
@@ -191,14 +207,7 @@ func (j *judge) target(e *Entry, c *Correction) (*Violation, *Identity) {
 			Message: "no record with source " + quoted(c.Source) + " and id " + quoted(c.ID) + " is booked for this tenant"}, nil
 	}
 	if t.CorrectedBy != nil {
-		head := *t.CorrectedBy
-		for {
-			_, next := j.lookup(head)
-			if next.CorrectedBy == nil {
-				break
-			}
-			head = *next.CorrectedBy
-		}
+		head := j.head(id, *t.CorrectedBy)
 		return &Violation{Code: CodeAlreadyCorrected, Field: "corrects",
 			Message: "the target is corrected already; the head of its chain is source " + quoted(head.Source) + ", id " + quoted(head.ID),
 			Params:  []rules.Param{{Name: "source", Value: head.Source}, {Name: "id", Value: head.ID}}}, &head
@@ -207,6 +216,25 @@ func (j *judge) target(e *Entry, c *Correction) (*Violation, *Identity) {
 		return &Violation{Code: CodeReplacesVoid, Field: "corrects", Message: "a void cannot be replaced; void it to bring its target back"}, nil
 	}
 	return nil, nil
+}
+
+// head walks from the correction of a target to the head of the chain.
+func (j *judge) head(target, head Identity) Identity {
+	if further, ok := j.heads[target]; ok {
+		head = further
+	}
+	for {
+		_, next := j.lookup(head)
+		if next.CorrectedBy == nil {
+			break
+		}
+		head = *next.CorrectedBy
+	}
+	if j.heads == nil {
+		j.heads = make(map[Identity]Identity)
+	}
+	j.heads[target] = head
+	return head
 }
 
 // lookup asks the ledger, and the earlier entries of the batch before it.

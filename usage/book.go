@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -92,6 +93,9 @@ type Book struct {
 	tokens      *paginate.Sealer
 	now         func() time.Time
 	log         *slog.Logger
+	// rollups is the coverage that was read last: queries of one checkpoint need
+	// not decode it again.
+	rollups atomic.Pointer[decodedCoverage]
 }
 
 // projection is a set of dimensions that rollups are kept by.
@@ -255,11 +259,13 @@ func (b *Batch) Receipt(entries []ReceiptEntry) (*Receipt, error) {
 				at = make(map[Identity]int, len(entries))
 			}
 			at[b.entries[i].Record.Identity()] = i
-		case Duplicate:
+		case Duplicate, Conflict:
+			// A repeat within the batch gets the place of the first.
 			if k, ok := at[b.entries[i].Record.Identity()]; ok && e.Sequence == 0 {
 				e.Sequence, e.Recorded = entries[k].Sequence, entries[k].Recorded
 			}
-		case Conflict, Rejected:
+		}
+		if e.Outcome == Conflict || e.Outcome == Rejected {
 			if fail == nil {
 				fail = &AppendError{Total: len(entries), Booked: !b.allOrNothing}
 			}
@@ -322,37 +328,43 @@ func (s *subject) Start() time.Time { return s.r.Start }
 func (s *subject) End() time.Time   { return s.r.End }
 
 func (s *subject) Dimension(name string) (string, bool) {
-	if v, ok := s.r.Dimensions.Get(name); ok {
-		return v, true
-	}
-	if info := s.catalogue.dimensions[name]; info != nil {
-		for _, former := range info.names[1:] {
-			if v, ok := s.r.Dimensions.Get(former); ok {
-				return v, true
-			}
+	for _, k := range s.names(s.catalogue.dimensions, name) {
+		if v, ok := s.r.Dimensions.Get(k); ok {
+			return v, true
 		}
 	}
-	return "", false
+	return s.r.Dimensions.Get(name)
 }
 
 func (s *subject) Value(name string) (aggregate.Number, bool) {
-	if n, ok := s.r.Values.Number(name); ok {
-		return n, true
-	}
-	if info := s.catalogue.values[name]; info != nil {
-		for _, former := range info.names[1:] {
-			if n, ok := s.r.Values.Number(former); ok {
-				return n, true
-			}
+	for _, k := range s.names(s.catalogue.values, name) {
+		if n, ok := s.r.Values.Number(k); ok {
+			return n, true
 		}
 	}
-	return aggregate.Number{}, false
+	return s.r.Values.Number(name)
+}
+
+// names are the names of a value or dimension that the record's meter declares.
+func (s *subject) names(infos map[string]*nameInfo, name string) []string {
+	if info := infos[name]; info != nil {
+		return info.byMeter[s.Meter()]
+	}
+	return nil
+}
+
+// present is the name that a value or dimension has now in the record's meter.
+func (s *subject) present(infos map[string]*nameInfo, name string) string {
+	if names := s.names(infos, name); names != nil {
+		return names[0]
+	}
+	return name
 }
 
 func (s *subject) Dimensions() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for _, d := range s.r.Dimensions.list {
-			if !yield(presentName(s.catalogue.dimensions, d.Name), d.Value) {
+			if !yield(s.present(s.catalogue.dimensions, d.Name), d.Value) {
 				return
 			}
 		}
@@ -362,7 +374,7 @@ func (s *subject) Dimensions() iter.Seq2[string, string] {
 func (s *subject) Values() iter.Seq2[string, aggregate.Number] {
 	return func(yield func(string, aggregate.Number) bool) {
 		for _, v := range s.r.Values.list {
-			if !yield(presentName(s.catalogue.values, v.Name), v.Number) {
+			if !yield(s.present(s.catalogue.values, v.Name), v.Number) {
 				return
 			}
 		}

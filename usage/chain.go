@@ -21,8 +21,9 @@ type link struct {
 // follows a void.)
 //
 // It asks the store for the voids' own corrections, level by level, and for
-// nothing when no record is voided.
-func (b *Book) counted(ctx context.Context, mark Mark, records []*Stored) ([]link, error) {
+// nothing when no record is voided. The steps that follow a void, which counts
+// nothing anyhow, are asked for only when the whole chain is wanted.
+func (b *Book) counted(ctx context.Context, mark Mark, records []*Stored, whole bool) ([]link, error) {
 	out := make([]link, len(records))
 	next := make(map[Identity][]int) // the voids whose own correction decides
 	for i, r := range records {
@@ -31,7 +32,7 @@ func (b *Book) counted(ctx context.Context, mark Mark, records []*Stored) ([]lin
 			continue
 		}
 		out[i].steps = []CorrectedBy{*r.CorrectedBy}
-		if r.CorrectedBy.Kind == Void {
+		if r.CorrectedBy.Kind == Void && (!r.isVoid() || whole) {
 			id := Identity{r.Tenant, r.CorrectedBy.Source, r.CorrectedBy.ID}
 			next[id] = append(next[id], i)
 		}

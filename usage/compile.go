@@ -40,6 +40,9 @@ type query struct {
 	from, to int64
 
 	filter *filter.Checked
+	// hint is the part of the filter that stores may apply by the names in it:
+	// former names are known here alone.
+	hint *filter.Checked
 	// The filter in three parts, nil where empty: what is decided once for a
 	// series, once for a series and class of verdict, and once for a record.
 	bySeries, byClass, byRecord *condition
@@ -133,13 +136,15 @@ func invalid(format string, args ...any) error {
 
 func (q *query) compileRange() error {
 	s := &q.src
-	s.From, s.To = micro(s.From), micro(s.To)
 	if s.On > RecordedTime {
 		return invalid("unknown clock %d", s.On)
 	}
-	for _, t := range []time.Time{s.From, s.To} {
+	for _, t := range []*time.Time{&s.From, &s.To, &s.AsOf.Time} {
 		if !t.IsZero() && (t.Before(minTime) || t.After(maxTime)) {
-			return invalid("the range reaches outside the years 1 to 9999")
+			return invalid("the range or AsOf reaches outside the years 1 to 9999")
+		}
+		if !t.Equal(maxTime) {
+			*t = ceilMicro(*t)
 		}
 	}
 	if !s.From.IsZero() && !s.To.IsZero() && s.To.Before(s.From) {
@@ -166,7 +171,7 @@ func (q *query) compileFilter() error {
 	for _, d := range q.scope.Required() {
 		f := b.fields.dimension(d.Name)
 		q.required = append(q.required, requiredDimension{f, d.Value})
-		q.needs = append(q.needs, f.keys...)
+		q.needs = append(q.needs, f.names()...)
 	}
 	if strings.TrimSpace(q.src.Filter) == "" {
 		return nil
@@ -184,6 +189,10 @@ func (q *query) compileFilter() error {
 			return ok && test(f)
 		}
 	}
+	if err := q.refuseFormerMeters(); err != nil {
+		return err
+	}
+	q.hint, _ = q.filter.Split(is(func(f *field) bool { return !f.former() }))
 	series, rest := q.filter.Split(is((*field).perSeries))
 	var class *filter.Checked
 	if rest != nil {
@@ -196,7 +205,7 @@ func (q *query) compileFilter() error {
 	}
 	for _, ff := range q.filter.Fields() {
 		if f, ok := b.fields.resolve(ff.Name); ok && f.kind == dimensionField {
-			q.needs = append(q.needs, f.keys...)
+			q.needs = append(q.needs, f.names()...)
 		}
 	}
 	if values, ok := q.filter.Constraint("meter"); ok {
@@ -208,6 +217,42 @@ func (q *query) compileFilter() error {
 		}
 	}
 	return nil
+}
+
+// refuseFormerMeters refuses a comparison of the meter with a name that it no
+// longer has: records of that name are read as those of the present one, so the
+// condition would never hold.
+func (q *query) refuseFormerMeters() error {
+	if !q.book.catalogue.renamed {
+		return nil
+	}
+	var fault error
+	check := func(x filter.Expr, values ...filter.Expr) {
+		name, ok := x.(*filter.Name)
+		if !ok || name.Field == nil || name.Field.Name != "meter" {
+			return
+		}
+		for _, v := range values {
+			if l, ok := v.(*filter.Literal); ok && fault == nil && l.Value.Type() == filter.TypeString {
+				if err := q.book.catalogue.refuseFormer(l.Value.Str()); err != nil {
+					fault = invalid("filter: %w", err)
+				}
+			}
+		}
+	}
+	filter.Walk(q.filter.Expr(), func(e filter.Expr) bool {
+		switch e := e.(type) {
+		case *filter.Binary:
+			check(e.X, e.Y)
+			check(e.Y, e.X)
+		case *filter.In:
+			for _, l := range e.List {
+				check(e.X, l)
+			}
+		}
+		return true
+	})
+	return fault
 }
 
 func (q *query) compileGroups() error {
@@ -230,7 +275,7 @@ func (q *query) compileGroups() error {
 			q.groups = append(q.groups, f)
 			q.columns = append(q.columns, Column{Name: n})
 			if f.kind == dimensionField {
-				q.needs = append(q.needs, f.keys...)
+				q.needs = append(q.needs, f.names()...)
 			}
 			if !f.perVerdict() {
 				q.raw = append(q.raw, "groups by "+n)
@@ -297,7 +342,18 @@ func (q *query) compileMeasure(in Measure) error {
 	if m.Name == "" {
 		m.Name = m.defaultName()
 	}
+	for what, name := range map[string]string{"value": strings.TrimPrefix(strings.TrimPrefix(in.Of, valuesPrefix), dimensionsPrefix), "meter": in.Meter} {
+		if v := checkText(what, name, maxNameBytes); v != nil && (name != "" || what == "value" && in.Of != "") {
+			return invalid("measure %s: the %s %s %s", quoted(m.Name), what, quoted(name), v.Message)
+		}
+	}
+	if v := checkText("name", m.Name, 4*maxNameBytes); v != nil {
+		return invalid("measure: the name %s %s", quoted(m.Name), v.Message)
+	}
 	if m.Meter != "" {
+		if err := b.catalogue.refuseFormer(m.Meter); err != nil {
+			return invalid("measure %s: %w", quoted(m.Name), err)
+		}
 		m.meters = b.catalogue.spellings(m.Meter)
 		q.pivot = true
 	}
@@ -315,13 +371,13 @@ func (q *query) compileMeasure(in Measure) error {
 			return invalid("measure %s: %s is no value; %s takes a value", quoted(m.Name), quoted(in.Of), in.Aggregation)
 		}
 		m.field = b.fields.value(name)
-		if len(m.field.keys) > 1 {
+		if m.field.former() {
 			// A record that carries both names counts once, which only the
 			// record itself can tell.
 			q.raw = append(q.raw, "the value "+name+" has former names")
 			q.scan = true
 		}
-		m.slot = q.valueSlot(m.field.keys[0])
+		m.slot = q.valueSlot(m.field.key)
 		if in.Aggregation == First || in.Aggregation == Last {
 			q.edges, q.scan = true, true
 		}
@@ -347,7 +403,7 @@ func (q *query) compileDistinct(m *measure) {
 		own.kind = eitherField
 		m.field = &own
 		m.slot = q.valueSlot(m.Of)
-		q.needs = append(q.needs, field.keys...)
+		q.needs = append(q.needs, field.names()...)
 		m.extra = len(q.extra)
 		q.extra = append(q.extra, field)
 		return
@@ -358,7 +414,7 @@ func (q *query) compileDistinct(m *measure) {
 		return
 	}
 	if m.field.kind == dimensionField {
-		q.needs = append(q.needs, m.field.keys...)
+		q.needs = append(q.needs, m.field.names()...)
 	}
 	m.extra = len(q.extra)
 	q.extra = append(q.extra, m.field)
@@ -414,8 +470,11 @@ func (q *query) defaultMeasures() ([]Measure, error) {
 			}
 		}
 	}
-	if len(order) == 0 {
-		return []Measure{{Name: QuantityName, Of: QuantityName}}, nil
+	// A meter that nobody declared has nothing to default to but the quantity of
+	// a plain measurement.
+	if byValue[QuantityName] == nil && (q.undeclared() || len(order) == 0) {
+		order = append(order, QuantityName)
+		byValue[QuantityName] = []choice{{m: Measure{Name: QuantityName, Of: QuantityName}}}
 	}
 	var out []Measure
 	for _, name := range order {
@@ -431,6 +490,11 @@ func (q *query) defaultMeasures() ([]Measure, error) {
 		out = append(out, c[0].m)
 	}
 	return out, nil
+}
+
+// undeclared reports whether the query can select a meter that nobody declared.
+func (q *query) undeclared() bool {
+	return q.meters == nil || slices.ContainsFunc(q.meters, func(m string) bool { return q.book.catalogue.byName[m] == nil })
 }
 
 // compileNames refuses names that no meter of the query can have: all meters
@@ -459,7 +523,7 @@ func (q *query) compileNames() error {
 				return nil
 			}
 		}
-		name := f.keys[0]
+		name := f.key
 		what := "dimension"
 		if f.kind == valueField {
 			what = "value"
@@ -488,10 +552,10 @@ func (q *query) compileNames() error {
 }
 
 func (m *Meter) declares(f *field) bool {
-	if f.kind != dimensionField && slices.ContainsFunc(m.Values, func(v MeterValue) bool { return v.Name == f.keys[0] }) {
+	if f.kind != dimensionField && slices.ContainsFunc(m.Values, func(v MeterValue) bool { return v.Name == f.key || slices.Contains(v.Aliases, f.key) }) {
 		return true
 	}
-	return f.kind != valueField && slices.ContainsFunc(m.Dimensions, func(d MeterDimension) bool { return d.Name == f.keys[0] })
+	return f.kind != valueField && slices.ContainsFunc(m.Dimensions, func(d MeterDimension) bool { return d.Name == f.key || slices.Contains(d.Aliases, f.key) })
 }
 
 func (m *Meter) names() []string {
@@ -527,9 +591,6 @@ func (q *query) compilePage() error {
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
-	if s.AsOf.Sequence != 0 && s.AsOf.Sequence != t.Mark {
-		return invalid("the token is of the moment %d, the query asks for %d", t.Mark, s.AsOf.Sequence)
-	}
 	q.token = &t
 	return nil
 }
@@ -562,10 +623,15 @@ func (q *query) binding() paginate.Binding {
 	if w.Unit != aggregate.None {
 		number(int64(w.AnchorDay))
 		number(int64(w.AnchorHour))
-		if w.Location != nil {
-			text(w.Location.String())
-		} else {
-			text("UTC")
+		// Two zones may have one name; what counts is what their clocks show.
+		loc := w.Location
+		if loc == nil {
+			loc = time.UTC
+		}
+		text(loc.String())
+		for _, at := range []int64{0, 1_000_000_000, 1_720_000_000, 1_735_000_000, 4_000_000_000} {
+			_, offset := time.Unix(at, 0).In(loc).Zone()
+			number(int64(offset))
 		}
 	}
 	number(int64(len(q.measures)))
@@ -596,8 +662,10 @@ func (q *query) fix(ctx context.Context) error {
 	if !at.Time.IsZero() && at.Sequence != 0 {
 		return invalid("AsOf has both a time and a sequence; give one")
 	}
-	at.Time = micro(at.Time)
 	if q.token != nil {
+		if err := q.sameMoment(ctx, at); err != nil {
+			return err
+		}
 		at = AsOf{Sequence: q.token.Mark}
 		if q.token.Mark == 0 {
 			// The first page saw an empty book, and so do the others.
@@ -610,8 +678,30 @@ func (q *query) fix(ctx context.Context) error {
 		return err
 	}
 	q.mark = q.state.Mark
+	if at.Sequence > q.mark.Sequence {
+		return invalid("AsOf asks for the sequence %d, the newest one is %d", at.Sequence, q.mark.Sequence)
+	}
 	if q.token != nil {
 		q.mark = Mark{Sequence: q.token.Mark, Extra: q.token.Extra}
+	}
+	return nil
+}
+
+// sameMoment refuses a token beside an AsOf of another moment. An instant in the
+// future of the first page had no moment of its own yet, and asks for nothing.
+func (q *query) sameMoment(ctx context.Context, at AsOf) error {
+	if at.IsZero() || !at.Time.IsZero() && !at.Time.Before(q.token.Issued) {
+		return nil
+	}
+	if at.Sequence == 0 {
+		st, err := q.book.store.Checkpoint(ctx, at)
+		if err != nil {
+			return err
+		}
+		at.Sequence = st.Mark.Sequence
+	}
+	if at.Sequence != q.token.Mark {
+		return invalid("the token is of the moment %d, the query asks for %d", q.token.Mark, at.Sequence)
 	}
 	return nil
 }
@@ -662,7 +752,7 @@ func (q *query) recordAdmits(s *Stored, row *recordRow) (bool, error) {
 
 // selection is the query's conditions as a store takes them.
 func (q *query) selection() Selection {
-	sel := Selection{Scope: q.scope, Mark: q.mark, Meters: q.meters, Filter: q.filter}
+	sel := Selection{Scope: q.scope, Mark: q.mark, Meters: q.meters, Filter: q.hint}
 	if q.src.On == RecordedTime {
 		sel.RecordedFrom, sel.RecordedTo = q.src.From, q.src.To
 	}

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -64,6 +65,23 @@ func decodeCoverage(b []byte) (*coverage, error) {
 		return nil, fmt.Errorf("usage: the checkpoint's coverage cannot be read: %w", err)
 	}
 	return c, nil
+}
+
+type decodedCoverage struct {
+	bytes []byte
+	*coverage
+}
+
+// coverage decodes a checkpoint's coverage for reading: it may be shared.
+func (b *Book) coverage(text []byte) (*coverage, error) {
+	if last := b.rollups.Load(); last != nil && bytes.Equal(last.bytes, text) {
+		return last.coverage, nil
+	}
+	c, err := decodeCoverage(text)
+	if err == nil {
+		b.rollups.Store(&decodedCoverage{bytes.Clone(text), c})
+	}
+	return c, err
 }
 
 func (c *coverage) encode() ([]byte, error) { return json.Marshal(c) }

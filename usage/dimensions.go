@@ -18,8 +18,7 @@ type Dimension struct {
 //
 // Copying Dimensions is cheap, and a copy may be used from several goroutines.
 type Dimensions struct {
-	list  []Dimension
-	twice string // a name that was given twice, kept so that Append can refuse it
+	list []Dimension // a name given twice stands here twice, for Append to refuse
 }
 
 // NewDimensions returns the set of the given dimensions. Giving a name twice is
@@ -50,27 +49,24 @@ func ownDimensions(list []Dimension) Dimensions {
 	if !slices.IsSortedFunc(list, byName) {
 		slices.SortStableFunc(list, byName)
 	}
-	d := Dimensions{list: list}
-	for i := 1; i < len(list); i++ {
-		if list[i].Name == list[i-1].Name {
-			d.twice = list[i].Name
-		}
-	}
-	return d
+	return Dimensions{list: list}
 }
 
 // With returns the set with one dimension added or changed; the receiver stays
 // as it is. It copies the set: to build a large one use [NewDimensions].
 func (d Dimensions) With(name, value string) Dimensions {
-	i, found := d.find(name)
 	list := make([]Dimension, 0, len(d.list)+1)
-	list = append(list, d.list[:i]...)
-	list = append(list, Dimension{name, value})
-	if found {
-		i++
+	i := 0
+	for ; i < len(d.list) && d.list[i].Name < name; i++ {
+		list = append(list, d.list[i])
 	}
-	list = append(list, d.list[i:]...)
-	return Dimensions{list: list, twice: d.twice}
+	list = append(list, Dimension{name, value})
+	for ; i < len(d.list); i++ {
+		if d.list[i].Name != name {
+			list = append(list, d.list[i])
+		}
+	}
+	return Dimensions{list: list}
 }
 
 // Get returns the value of a dimension and whether it is there.
@@ -82,10 +78,6 @@ func (d Dimensions) Get(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func (d Dimensions) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(d.list, name, func(e Dimension, n string) int { return cmp.Compare(e.Name, n) })
 }
 
 // Len returns the number of dimensions.
@@ -103,6 +95,16 @@ func (d Dimensions) All() iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// twice returns a name that stands in the set twice, or nothing.
+func (d Dimensions) twice() string {
+	for i := 1; i < len(d.list); i++ {
+		if d.list[i].Name == d.list[i-1].Name {
+			return d.list[i].Name
+		}
+	}
+	return ""
 }
 
 // Equal reports whether two sets hold the same dimensions.

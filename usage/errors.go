@@ -79,6 +79,7 @@ const (
 	CodeTarget           = "target"            // the correction's target is not booked
 	CodeAlreadyCorrected = "already_corrected" // the correction's target is corrected already
 	CodeReplacesVoid     = "replaces_void"     // a void cannot be replaced
+	CodeConflict         = "conflict"          // the identity has other content already
 )
 
 // Violation is one thing that is wrong with a record: a code that programs can

@@ -69,7 +69,7 @@ func ExampleBook_Append() {
 	}
 	fmt.Println(errors.Is(err, usage.ErrConflict), errors.Is(err, usage.ErrRejected), receipt.Inserted)
 	// Output:
-	// record 1 (id "1"): conflict: id: the identity is booked with other content (conflict)
+	// record 1 (id "1"): conflict: id: an earlier record of the batch has the same identity and other content (conflict)
 	// record 2 (id ""): rejected: id: is required (required)
 	// true true 1
 }

@@ -68,7 +68,7 @@ const (
 	WhyReplaced    = "replaced"     // another record stands in its place
 	WhyRange       = "range"        // outside the range of the query
 	WhyFilter      = "filter"       // the filter is not true for it
-	WhyScope       = "scope"        // it lacks a dimension that the scope requires
+	WhyMeasure     = "measure"      // every measure is of another meter
 	WhyLaterThanAt = "later_booked" // booked after the moment that the query asks about
 )
 
@@ -97,7 +97,7 @@ func (b *Book) explainIdentity(ctx context.Context, scope Scope, e Explain) (*Ex
 	if err != nil {
 		return nil, err
 	}
-	out := &Explanation{AsOf: AsOf{Sequence: q.mark.Sequence}}
+	out := &Explanation{AsOf: q.asOf()}
 	if !scope.Holds(e.Identity.Tenant) {
 		return out, nil
 	}
@@ -137,7 +137,7 @@ func (b *Book) explainIdentity(ctx context.Context, scope Scope, e Explain) (*Ex
 	} else if !q.requiredHold(s) {
 		return out, nil
 	}
-	links, err := b.counted(ctx, mark, []*Stored{s})
+	links, err := b.counted(ctx, mark, []*Stored{s}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -194,10 +194,24 @@ func (c CorrectedBy) String() string {
 	return fmt.Sprintf("source %s, id %s (sequence %d)", quoted(c.Source), quoted(c.ID), c.Sequence)
 }
 
+// measured reports whether a measure takes records of a meter.
+func (q *query) measured(meter string) bool {
+	for i := range q.measures {
+		if q.measures[i].takes(meter) {
+			return true
+		}
+	}
+	return len(q.measures) == 0
+}
+
 // judge tells whether a record that counts does so in this query.
 func (q *query) judge(x *Explained) error {
 	not := func(why, format string, args ...any) {
 		x.Counted, x.Why, x.Detail = false, why, fmt.Sprintf(format, args...)
+	}
+	if !q.measured(x.Meter) {
+		not(WhyMeasure, "every measure of the query is of another meter than %s", quoted(x.Meter))
+		return nil
 	}
 	at := x.Start
 	if q.src.On == RecordedTime {
@@ -233,6 +247,9 @@ func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explana
 	query := e.Query
 	query.Token, query.PageSize, query.OrderBy, query.Limit = "", e.PageSize, "", 0
 	query.AsOf = AsOf{Sequence: e.Row.mark.Sequence}
+	if e.Row.mark.Sequence == 0 {
+		query.AsOf = AsOf{Time: minTime.Add(time.Microsecond)}
+	}
 	q, err := b.compile(ctx, scope, query)
 	if err != nil {
 		return nil, err
@@ -260,7 +277,7 @@ func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explana
 		p.seen = t.Seen
 	}
 	q.order, p.offset = nil, 0
-	out := &Explanation{AsOf: AsOf{Sequence: q.mark.Sequence}}
+	out := &Explanation{AsOf: q.asOf()}
 	if q.mark.Sequence == 0 && q.mark.Extra == "" {
 		return out, nil
 	}
@@ -290,7 +307,11 @@ func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explana
 			more = true
 			return errStop
 		}
-		out.Records = append(out.Records, q.explain(s, l))
+		x := q.explain(s, l)
+		if x.Counted && !q.measured(s.Meter) {
+			x.Counted, x.Why, x.Detail = false, WhyMeasure, "every measure of the query is of another meter"
+		}
+		out.Records = append(out.Records, x)
 		return nil
 	})
 	if err != nil || !more {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/rules"
 )
@@ -35,9 +36,11 @@ type field struct {
 	kind fieldKind
 	// name is the canonical spelling, equal for equal fields.
 	name string
-	// keys are the names to look a value or dimension up by: the present one
-	// first, then its former ones.
-	keys []string
+	// key is the spelling that was asked for: the name of a value or dimension
+	// in records of meters that don't declare it. info, where there is one, has
+	// the names to look up in those that do.
+	key  string
+	info *nameInfo
 	fold bool
 	// declared is false for a name that no meter declares.
 	declared bool
@@ -83,10 +86,8 @@ func (f *field) of(s *Stored) filter.Value {
 	case sequenceField:
 		return filter.Number(int64(s.Sequence), 0)
 	case valueField, eitherField:
-		for _, k := range f.keys {
-			if n, ok := s.Values.Number(k); ok {
-				return numberValue(n)
-			}
+		if n, ok := f.number(s); ok {
+			return numberValue(n)
 		}
 	}
 	return f.ofSeries(s.Tenant, s.Meter, s.Dimensions, s.Verdict.Class())
@@ -111,13 +112,55 @@ func (f *field) ofSeries(tenant, meter string, dims Dimensions, class VerdictCla
 	case billableField:
 		return filter.Bool(class.Billable())
 	case dimensionField, eitherField:
-		for _, k := range f.keys {
-			if v, ok := dims.Get(k); ok {
-				return filter.String(v)
+		if f.info != nil {
+			if names := f.info.byMeter[f.catalog.meterName(meter)]; names != nil {
+				for _, k := range names {
+					if v, ok := dims.Get(k); ok {
+						return filter.String(v)
+					}
+				}
+				return filter.Null()
 			}
+		}
+		if v, ok := dims.Get(f.key); ok {
+			return filter.String(v)
 		}
 	}
 	return filter.Null()
+}
+
+// number is the field's value in a record.
+func (f *field) number(s *Stored) (aggregate.Number, bool) {
+	if f.info != nil {
+		if names := f.info.byMeter[f.catalog.meterName(s.Meter)]; names != nil {
+			for _, k := range names {
+				if n, ok := s.Values.Number(k); ok {
+					return n, true
+				}
+			}
+			return aggregate.Number{}, false
+		}
+	}
+	return s.Values.Number(f.key)
+}
+
+// former reports whether records of some meter carry it under another name.
+func (f *field) former() bool {
+	if f.kind == meterField {
+		return f.catalog.renamed
+	}
+	return f.info != nil && f.info.former
+}
+
+// names are all names that the field may be looked up by.
+func (f *field) names() []string {
+	names := []string{f.key}
+	if f.info != nil {
+		for _, list := range f.info.byMeter {
+			names = append(names, list...)
+		}
+	}
+	return names
 }
 
 func timeValue(t time.Time) filter.Value {
@@ -158,7 +201,7 @@ func (f *fields) resolve(name string) (*field, bool) {
 	if rest, ok := strings.CutPrefix(name, dimensionsPrefix); ok && rest != "" {
 		return f.dimension(rest), true
 	}
-	if f.catalogue.values[f.valueName(name)] != nil {
+	if f.catalogue.values[name] != nil {
 		return f.value(name), true
 	}
 	if name == "" || len(name) > maxNameBytes {
@@ -167,44 +210,15 @@ func (f *fields) resolve(name string) (*field, bool) {
 	return f.dimension(name), true
 }
 
-// valueName returns the present name of a value that may be given by a former
-// one.
-func (f *fields) valueName(name string) string { return presentName(f.catalogue.values, name) }
-
-func presentName(infos map[string]*nameInfo, name string) string {
-	if len(infos) == 0 || infos[name] != nil {
-		return name
-	}
-	// The same former name in two meters stands for the first in byte order, so
-	// that an answer doesn't depend on the order of a map.
-	found := ""
-	for now, info := range infos {
-		if slices.Contains(info.names, name) && (found == "" || now < found) {
-			found = now
-		}
-	}
-	if found != "" {
-		return found
-	}
-	return name
-}
-
 func (f *fields) value(name string) *field {
-	now := f.valueName(name)
-	v := &field{kind: valueField, name: valuesPrefix + now, keys: []string{now}, catalog: f.catalogue}
-	if info := f.catalogue.values[now]; info != nil {
-		v.keys, v.declared = info.names, true
-	}
-	return v
+	info := f.catalogue.values[name]
+	return &field{kind: valueField, name: valuesPrefix + name, key: name, info: info, declared: info != nil, catalog: f.catalogue}
 }
 
 func (f *fields) dimension(name string) *field {
-	now := presentName(f.catalogue.dimensions, name)
-	d := &field{kind: dimensionField, name: dimensionsPrefix + now, keys: []string{now}, catalog: f.catalogue}
-	if info := f.catalogue.dimensions[now]; info != nil {
-		d.keys, d.fold, d.declared = info.names, info.foldCase, true
-	}
-	return d
+	info := f.catalogue.dimensions[name]
+	return &field{kind: dimensionField, name: dimensionsPrefix + name, key: name, info: info, declared: info != nil,
+		fold: info != nil && info.foldCase, catalog: f.catalogue}
 }
 
 // Field implements filter.Schema.
@@ -226,7 +240,7 @@ func (f *field) notNull() bool {
 
 // Names implements filter.Schema: the declared names, for suggestions.
 func (f *fields) Names() []string {
-	return append(slices.Clone(reservedNames), f.catalogue.declared...)
+	return append(slices.Clone(reservedNames), f.catalogue.present...)
 }
 
 // bind returns the fields behind the slots of a checked expression.

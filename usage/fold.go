@@ -288,7 +288,7 @@ func (f *fold) record(r *Stored, edgesOnly bool) error {
 		case m.field == nil:
 			t.records++
 		default:
-			n, ok := m.number(r)
+			n, ok := m.field.number(r)
 			if !ok {
 				continue
 			}
@@ -311,16 +311,6 @@ func (f *fold) record(r *Stored, edgesOnly bool) error {
 		}
 	}
 	return nil
-}
-
-// number is the value of the measure in a record.
-func (m *measure) number(r *Stored) (aggregate.Number, bool) {
-	for _, k := range m.field.keys {
-		if n, ok := r.Values.Number(k); ok {
-			return n, true
-		}
-	}
-	return aggregate.Number{}, false
 }
 
 // cell is the finished figure. filled: the row stands for a silent window.

@@ -12,8 +12,8 @@ func (r *Record) unwritable() string {
 		return r.faults[0].Field + ": " + r.faults[0].Message
 	case len(r.Values.faults) > 0:
 		return "values." + shortName(r.Values.faults[0].name) + ": " + r.Values.faults[0].message
-	case r.Dimensions.twice != "":
-		return "dimensions." + shortName(r.Dimensions.twice) + ": the dimension is given twice"
+	case r.Dimensions.twice() != "":
+		return "dimensions." + shortName(r.Dimensions.twice()) + ": the dimension is given twice"
 	}
 	for _, s := range [...]string{r.ID, r.Source, r.Tenant, r.Meter} {
 		if !utf8.ValidString(s) {
@@ -26,6 +26,9 @@ func (r *Record) unwritable() string {
 		}
 	}
 	for i := range r.Values.list {
+		if i > 0 && r.Values.list[i].Name == r.Values.list[i-1].Name {
+			return "values." + shortName(r.Values.list[i].Name) + ": the value is given twice"
+		}
 		if !utf8.ValidString(r.Values.list[i].Name) {
 			return "the name " + quoted(r.Values.list[i].Name) + " of a value is not valid UTF-8"
 		}

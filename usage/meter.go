@@ -68,8 +68,8 @@ type MeterDimension struct {
 // Aggregation is how the values of many records become one.
 type Aggregation uint8
 
-// The aggregations. All ignore records that lack the value; CountAll counts
-// records. Ties of First and Last are decided by (Start, Source, ID).
+// The aggregations. All ignore records that lack the value; Count
+// without a value counts records. Ties of First and Last are decided by (Start, Source, ID).
 const (
 	// Sum adds up. It is the default.
 	Sum Aggregation = iota
@@ -134,18 +134,22 @@ type catalogue struct {
 	meters  []Meter
 	byName  map[string]*Meter // aliases too
 	current map[string]string // alias -> name of a meter
+	renamed bool              // some meter has a former name
 	// kinds of names over all meters
 	values, dimensions map[string]*nameInfo
-	declared           []string // bare names, sorted, for suggestions
-	anyOpen            bool
+	present            []string // bare present names, sorted, for suggestions
 }
 
-// nameInfo is what the catalogue knows of a value or dimension name, over all
-// meters that declare it.
+// nameInfo is what the catalogue knows of a spelling of a value or dimension,
+// present or former, over all meters that declare it.
 type nameInfo struct {
-	names    []string // the name and its aliases, in the order to look them up
+	// byMeter has, for each declaring meter by its present name, the names to
+	// look up in its records: the present one first, then the former ones. A
+	// former name means something in that meter's records only: in another
+	// meter's the same spelling is another thing.
+	byMeter  map[string][]string
+	former   bool // some meter has more than one name for it
 	foldCase bool
-	meters   []string // the meters that declare it
 }
 
 func newCatalogue(meters []Meter) (*catalogue, error) {
@@ -170,6 +174,7 @@ func newCatalogue(meters []Meter) (*catalogue, error) {
 			}
 			c.byName[name] = m
 			c.current[name] = m.Name
+			c.renamed = c.renamed || name != m.Name
 		}
 		seen := map[string]string{}
 		declare := func(kind, name string) {
@@ -206,6 +211,7 @@ func newCatalogue(meters []Meter) (*catalogue, error) {
 				fault("%s: value %s: DistinctOf goes with the aggregation CountDistinct only", where, quoted(v.Name))
 			}
 			c.note(c.values, v.Name, v.Aliases, false, m.Name)
+			c.present = append(c.present, v.Name)
 		}
 		for _, d := range m.Dimensions {
 			declare("dimension", d.Name)
@@ -213,43 +219,46 @@ func newCatalogue(meters []Meter) (*catalogue, error) {
 				declare("dimension", a)
 			}
 			c.note(c.dimensions, d.Name, d.Aliases, d.FoldCase, m.Name)
-		}
-		if !m.Closed {
-			c.anyOpen = true
+			c.present = append(c.present, d.Name)
 		}
 	}
 	for name, v := range c.values {
 		if d := c.dimensions[name]; d != nil {
-			fault("%s is a value of meter %s and a dimension of meter %s", quoted(name), quoted(v.meters[0]), quoted(d.meters[0]))
+			fault("%s is a value of meter %s and a dimension of meter %s", quoted(name), quoted(v.anyMeter()), quoted(d.anyMeter()))
 		}
 	}
 	if len(faults) > 0 {
 		slices.Sort(faults)
 		return nil, &CatalogueError{Faults: faults}
 	}
-	for name := range c.values {
-		c.declared = append(c.declared, name)
-	}
-	for name := range c.dimensions {
-		c.declared = append(c.declared, name)
-	}
-	slices.Sort(c.declared)
+	slices.Sort(c.present)
+	c.present = slices.Compact(c.present)
 	return c, nil
 }
 
 func (c *catalogue) note(to map[string]*nameInfo, name string, aliases []string, fold bool, meter string) {
-	info := to[name]
-	if info == nil {
-		info = &nameInfo{names: []string{name}}
-		to[name] = info
+	names := append([]string{name}, aliases...)
+	for _, spelling := range names {
+		info := to[spelling]
+		if info == nil {
+			info = &nameInfo{byMeter: map[string][]string{}}
+			to[spelling] = info
+		}
+		info.byMeter[meter] = names
+		info.former = info.former || len(names) > 1
+		info.foldCase = info.foldCase || fold
 	}
-	for _, a := range aliases {
-		if !slices.Contains(info.names, a) {
-			info.names = append(info.names, a)
+}
+
+// anyMeter names one of the meters that declare the name, the same each time.
+func (i *nameInfo) anyMeter() string {
+	least := ""
+	for m := range i.byMeter {
+		if least == "" || m < least {
+			least = m
 		}
 	}
-	info.foldCase = info.foldCase || fold
-	info.meters = append(info.meters, meter)
+	return least
 }
 
 // meterName returns the present name of a meter that may be booked under a
@@ -259,6 +268,14 @@ func (c *catalogue) meterName(name string) string {
 		return now
 	}
 	return name
+}
+
+// refuseFormer returns an error for a name that a meter had formerly.
+func (c *catalogue) refuseFormer(name string) error {
+	if now := c.meterName(name); now != name {
+		return fmt.Errorf("%s is a former name of the meter %s; ask for that, which reads both", quoted(name), quoted(now))
+	}
+	return nil
 }
 
 // spellings returns every name under which records of a meter may be booked.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -59,12 +61,30 @@ func checkText(field, s string, most int) *Violation {
 
 // micro cuts an instant to the microsecond towards the past and drops its zone
 // and its monotonic reading, so that equal instants are equal values.
+//
+// An instant outside the years that the book holds is left as it is: it has no
+// number of microseconds, and whoever checks the range has to see it.
 func micro(t time.Time) time.Time {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return time.Time{}
+	case outside(t):
+		return t.UTC()
 	}
 	return time.UnixMicro(t.UnixMicro()).UTC()
 }
+
+// ceilMicro is micro towards the future, for the bounds of ranges: an instant
+// of the book is before t exactly when it is before ceilMicro(t).
+func ceilMicro(t time.Time) time.Time {
+	cut := micro(t)
+	if cut.Before(t) {
+		cut = cut.Add(time.Microsecond)
+	}
+	return cut
+}
+
+func outside(t time.Time) bool { return t.Before(minTime) || !t.Before(maxTime) }
 
 // normalize returns the canonical form of a record with everything that is
 // wrong with its shape, and with its meter's declaration.
@@ -118,8 +138,8 @@ func (b *Book) normalize(in *Record) Entry {
 
 func (b *Book) normalizeTimes(r *Record) *Violation {
 	r.Start, r.End = micro(r.Start), micro(r.End)
-	outside := func(field string, t time.Time) *Violation {
-		if t.Before(minTime) || !t.Before(maxTime) {
+	outOfRange := func(field string, t time.Time) *Violation {
+		if outside(t) {
 			return &Violation{Code: CodeOutOfRange, Field: field, Message: "is outside the years 1 to 9999"}
 		}
 		return nil
@@ -127,13 +147,13 @@ func (b *Book) normalizeTimes(r *Record) *Violation {
 	if r.Start.IsZero() {
 		return &Violation{Code: CodeRequired, Field: "start", Message: "is required"}
 	}
-	if v := outside("start", r.Start); v != nil {
+	if v := outOfRange("start", r.Start); v != nil {
 		return v
 	}
 	if r.End.IsZero() {
 		return nil
 	}
-	if v := outside("end", r.End); v != nil {
+	if v := outOfRange("end", r.End); v != nil {
 		return v
 	}
 	switch r.End.Compare(r.Start) {
@@ -158,6 +178,10 @@ func checkValues(v Values) []Violation {
 		out = append(out, Violation{Code: f.code, Field: "values." + shortName(f.name), Message: f.message})
 	}
 	for i := range v.list {
+		if i > 0 && v.list[i].Name == v.list[i-1].Name {
+			out = append(out, Violation{Code: CodeDuplicate, Field: "values." + shortName(v.list[i].Name), Message: "the value is given twice"})
+			continue
+		}
 		if x := checkText("values", v.list[i].Name, maxNameBytes); x != nil {
 			x.Message = "the name " + quoted(v.list[i].Name) + " " + x.Message
 			out = append(out, *x)
@@ -177,9 +201,6 @@ func shortName(s string) string {
 func (b *Book) normalizeDimensions(r *Record) []Violation {
 	var out []Violation
 	d := r.Dimensions
-	if d.twice != "" {
-		out = append(out, Violation{Code: CodeDuplicate, Field: "dimensions." + shortName(d.twice), Message: "the dimension is given twice"})
-	}
 	if n := len(d.list); n > maxDimensions {
 		out = append(out, Violation{Code: CodeTooMany, Field: "dimensions", Message: fmt.Sprintf("has %d dimensions, at most %d are allowed", n, maxDimensions)})
 	}
@@ -187,6 +208,10 @@ func (b *Book) normalizeDimensions(r *Record) []Violation {
 	copied := false
 	for i := range d.list {
 		name, value := d.list[i].Name, d.list[i].Value
+		if i > 0 && name == d.list[i-1].Name {
+			out = append(out, Violation{Code: CodeDuplicate, Field: "dimensions." + shortName(name), Message: "the dimension is given twice"})
+			continue
+		}
 		if x := checkText("dimensions", name, maxNameBytes); x != nil {
 			x.Message = "the name " + quoted(name) + " " + x.Message
 			out = append(out, *x)
@@ -224,7 +249,6 @@ func (b *Book) normalizeDimensions(r *Record) []Violation {
 			d.list[i].Value = text
 		}
 	}
-	d.twice = ""
 	r.Dimensions = d
 	return out
 }
@@ -280,12 +304,17 @@ func (m *Meter) check(r *Record) []Violation {
 }
 
 // CanonicalJSON rewrites a JSON text with sorted keys, without insignificant
-// space and with the shortest form of each string, so that equal content is
-// equal text. Numbers keep their digits as they are. A text that nests deeper
-// than 32 levels, names a key twice or is no JSON at all is an error.
+// space and with one spelling of each string, so that equal content is equal
+// text. Numbers keep their digits as they are. A text that nests deeper than 32
+// levels, names a key twice, escapes half of a surrogate pair or is no JSON at
+// all is an error.
 func CanonicalJSON(text string) (string, error) {
-	// Depth is bounded before anything recurses; the decoder's own tokens do
-	// not recurse.
+	// The decoder would put one replacement character for every half of a
+	// surrogate pair, and so make different texts equal.
+	if at := loneSurrogate(text); at >= 0 {
+		return "", fmt.Errorf("is no JSON that the book takes: half of a surrogate pair (at byte %d)", at)
+	}
+	// Depth is bounded as the tokens come; the decoder itself does not recurse.
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
 	var buf bytes.Buffer
@@ -386,4 +415,32 @@ func writeJSONString(out *bytes.Buffer, s string) error {
 	}
 	out.Truncate(out.Len() - 1) // the newline that Encode adds
 	return nil
+}
+
+// loneSurrogate returns the place of an escape \uD800 to \uDFFF that is not one
+// half of a pair, or -1.
+func loneSurrogate(text string) int {
+	unit := func(i int) (rune, bool) {
+		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(text[i+2:i+6], 16, 16)
+		return rune(n), err == nil
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		r, ok := unit(i)
+		if !ok || !utf16.IsSurrogate(r) {
+			i++ // what is escaped is no backslash that begins another escape
+			continue
+		}
+		next, ok := unit(i + 6)
+		if !ok || utf16.DecodeRune(r, next) == utf8.RuneError {
+			return i
+		}
+		i += 11
+	}
+	return -1
 }

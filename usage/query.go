@@ -38,7 +38,7 @@ type Query struct {
 
 	// Measures are the figures of each row. Without any, a grouped or windowed
 	// query takes the declared aggregation of each value of the meters that it
-	// selects, and the sum of "quantity" where none is declared.
+	// selects, and the sum of "quantity" where it can select an undeclared one.
 	Measures []Measure
 
 	// OrderBy is a list of columns with asc or desc ("quantity desc, region");
@@ -58,8 +58,9 @@ type Query struct {
 	// same as it was then, in meaning if not in spelling.
 	Token string
 
-	// AsOf repeats what was true at an earlier moment. With a Token it must be
-	// zero or the same as on the first page.
+	// AsOf repeats what was true at an earlier moment. A sequence that is not
+	// booked yet is refused. With a Token it must be zero or the same as on the
+	// first page.
 	AsOf AsOf
 
 	// ZeroFill adds a row for every window of the range, for each group that

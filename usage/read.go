@@ -36,18 +36,22 @@ type reader struct {
 // they cannot serve after all: their snapshot was let go in the meantime, and a
 // distinct count of a name that turns out to be a value's.
 func (b *Book) run(ctx context.Context, q *query) (*reader, error) {
-	r, err := b.readOnce(ctx, q)
-	switch {
-	case errors.Is(err, ErrHeld):
-		q.raw = append(q.raw, "the rollups of this moment are no longer held")
-	case errors.Is(err, errValueCounted):
-		q.raw = append(q.raw, "a distinct count of a value")
-		q.scan = true
-		q.countRecords()
-	default:
-		return r, err
+	held, counted := false, false
+	for {
+		r, err := b.readOnce(ctx, q)
+		switch {
+		case errors.Is(err, ErrHeld) && !held:
+			held = true
+			q.raw = append(q.raw, "the rollups of this moment are no longer held")
+		case errors.Is(err, errValueCounted) && !counted:
+			counted = true
+			q.raw = append(q.raw, "a distinct count of a value")
+			q.scan = true
+			q.countRecords()
+		default:
+			return r, err
+		}
 	}
-	return b.readOnce(ctx, q)
 }
 
 // countRecords has distinct counts of undeclared names look at the records
@@ -112,7 +116,7 @@ func (r *reader) pieces() ([]piece, error) {
 	if len(q.raw) > 0 || q.state.Checkpoint == 0 {
 		return nil, nil
 	}
-	cov, err := decodeCoverage(q.state.Coverage)
+	cov, err := q.book.coverage(q.state.Coverage)
 	if err != nil {
 		return nil, err
 	}
@@ -387,7 +391,7 @@ func (q *query) scanLinked(ctx context.Context, sel Selection, visit func(*Store
 		if fault != nil {
 			return fault
 		}
-		links, err := q.book.counted(ctx, q.mark, batch)
+		links, err := q.book.counted(ctx, q.mark, batch, false)
 		if err != nil {
 			return err
 		}

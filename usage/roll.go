@@ -47,9 +47,11 @@ func (b *Book) Run(ctx context.Context) error {
 // left to take. It may be called at any time and from several processes: a
 // step that loses the race to another one starts over from where that one left.
 func (b *Book) Roll(ctx context.Context) (bool, error) {
-	for {
+	for tries := 0; ; tries++ {
 		did, err := b.roll(ctx)
-		if errors.Is(err, ErrCheckpoint) && ctx.Err() == nil {
+		// Who wins the race moves the checkpoint, and may let go of the rollups
+		// that this step was reading. The bound is for a store that never agrees.
+		if (errors.Is(err, ErrCheckpoint) || errors.Is(err, ErrHeld)) && ctx.Err() == nil && tries < 1000 {
 			continue
 		}
 		if err != nil {
@@ -127,7 +129,7 @@ func (b *Book) roll(ctx context.Context) (bool, error) {
 func (r *roller) gather(ctx context.Context) error {
 	var corrections, batch []*Stored
 	flush := func() error {
-		links, err := r.book.counted(ctx, r.mark, batch)
+		links, err := r.book.counted(ctx, r.mark, batch, false)
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (r *roller) gather(ctx context.Context) error {
 		return err
 	}
 	records = slices.DeleteFunc(records, func(s *Stored) bool { return s.Sequence > r.from })
-	after, err := r.book.counted(ctx, r.mark, records)
+	after, err := r.book.counted(ctx, r.mark, records, false)
 	if err != nil {
 		return err
 	}
@@ -204,7 +206,7 @@ func (r *roller) standing(ctx context.Context, records []*Stored) ([]bool, error
 			at = append(at, i)
 		}
 	}
-	links, err := r.book.counted(ctx, before, known)
+	links, err := r.book.counted(ctx, before, known, false)
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +286,7 @@ func (r *roller) scanRange(ctx context.Context, from, to int64, tenant, meter st
 	}
 	batch := make([]*Stored, 0, scanBatch)
 	flush := func() error {
-		links, err := r.book.counted(ctx, r.mark, batch)
+		links, err := r.book.counted(ctx, r.mark, batch, false)
 		if err != nil {
 			return err
 		}

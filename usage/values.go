@@ -56,13 +56,7 @@ func ownValues(list []Value) Values {
 	if !slices.IsSortedFunc(list, byName) {
 		slices.SortStableFunc(list, byName)
 	}
-	v := Values{list: list}
-	for i := 1; i < len(list); i++ {
-		if list[i].Name == list[i-1].Name {
-			v.faults = append(v.faults, valueFault{list[i].Name, "duplicate", "the value is given twice"})
-		}
-	}
-	return v
+	return Values{list: list}
 }
 
 // ValuesOf returns the set that a map holds. The map is copied.
@@ -97,14 +91,17 @@ func (v Values) With(name string, d decimal.Decimal) Values {
 
 // WithNumber is With for a number that is at hand already.
 func (v Values) WithNumber(name string, n aggregate.Number) Values {
-	i, found := slices.BinarySearchFunc(v.list, name, func(e Value, s string) int { return cmp.Compare(e.Name, s) })
 	list := make([]Value, 0, len(v.list)+1)
-	list = append(list, v.list[:i]...)
-	list = append(list, Value{name, n})
-	if found {
-		i++
+	i := 0
+	for ; i < len(v.list) && v.list[i].Name < name; i++ {
+		list = append(list, v.list[i])
 	}
-	list = append(list, v.list[i:]...)
+	list = append(list, Value{name, n})
+	for ; i < len(v.list); i++ {
+		if v.list[i].Name != name {
+			list = append(list, v.list[i])
+		}
+	}
 	out := Values{list: list}
 	for _, f := range v.faults {
 		if f.name != name {
