@@ -84,7 +84,8 @@ prepare:
 	@RACE='$(RACE)' .ci/prepare
 
 .PHONY: check
-check: fmt-check tidy vet staticcheck govulncheck ## all checks below
+check: ## all checks below; goes on after a failure
+	@$(MAKE) --no-print-directory --keep-going fmt-check tidy vet staticcheck govulncheck
 
 .PHONY: fmt-check
 fmt-check: ## fail where gofmt would change a file
