@@ -17,10 +17,10 @@
 // turns within an iteration, so that a busy machine slows all of them, and the
 // figures are medians over the iterations:
 //
-//	ns/row, ns/text     filter
-//	expr-ns/row ...     the other library
-//	x-expr ...          how many times as long the other library takes
-//	allocs/row          filter's allocations
+//	ns/row, ns/text          filter
+//	allocs/row, allocs/text  filter
+//	expr-ns/row and so on    the other library
+//	x-expr, x-cel, x-godata  how many times as long the other library takes
 //
 // Each library is used in the fastest way that we found. Rows stand ready in the
 // types of the library, numbers for expr and cel as float64, while filter computes
