@@ -52,7 +52,8 @@
 //
 // The exit code is 0 when the question was answered, 1 when a file could not be
 // read or does not hold what it should, and 2 for a mistake on the command line or
-// in an expression. Vectors that are refused are answers.
+// in an expression. Vectors that are refused are answers. (go run shows the code on
+// standard error and exits with 1 itself; a program that was built exits with it.)
 //
 // # What it does not do
 //
