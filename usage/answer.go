@@ -329,7 +329,7 @@ func (p *pager) page() (*Page, error) {
 	if !more || len(items) == 0 || q.src.Limit > 0 && seen >= int64(q.src.Limit) {
 		return out, nil
 	}
-	t := paginate.Token{Binding: q.binding(), Mark: q.mark.Sequence, Extra: q.mark.Extra, Seen: seen, Total: p.total}
+	t := paginate.Token{Binding: q.binding(), Mark: q.mark.Sequence, Extra: q.mark.Extra, Seen: seen, Total: p.total, Issued: q.now}
 	if p.offset == 0 {
 		t.Keys = cursor(items[len(items)-1].keys)
 	}
@@ -361,7 +361,7 @@ func (q *query) row(it *item) Row {
 		return q.recordRow(it.record)
 	}
 	a := it.acc
-	r := Row{Start: instant(a.from), End: instant(a.to), columns: q.columns, book: q.book, mark: q.mark, cells: len(q.groups)}
+	r := Row{Start: instant(a.from), End: instant(a.to), columns: q.columns, book: q.book, mark: q.mark, now: q.now, cells: len(q.groups)}
 	if q.src.On == RecordedTime && q.src.Window.Unit == aggregate.None {
 		// Without a window the bounds are those of the query's own clock.
 		r.Start, r.End = q.src.From, q.src.To
@@ -374,7 +374,7 @@ func (q *query) row(it *item) Row {
 }
 
 func (q *query) recordRow(s *Stored) Row {
-	r := Row{Start: s.Start, End: s.End, Record: s, columns: q.columns, book: q.book, mark: q.mark}
+	r := Row{Start: s.Start, End: s.End, Record: s, columns: q.columns, book: q.book, mark: q.mark, now: q.now}
 	r.Cells = make([]filter.Value, len(q.columns))
 	for i, c := range q.columns {
 		r.Cells[i] = q.book.fields.reserved[c.Name].of(s)

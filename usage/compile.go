@@ -39,7 +39,9 @@ type query struct {
 	// and openFuture where the query leaves it open.
 	from, to int64
 
-	filter *filter.Checked
+	filter     *filter.Checked
+	filterText string    // as checked, with now() as such
+	now        time.Time // what now() means: the time of the first page
 	// hint is the part of the filter that stores may apply by the names in it:
 	// former names are known here alone.
 	hint *filter.Checked
@@ -115,11 +117,16 @@ func (f *fields) condition(c *filter.Checked) *condition {
 }
 
 func (b *Book) compile(ctx context.Context, scope Scope, src Query) (*query, error) {
+	return b.compileAt(ctx, scope, src, b.Now())
+}
+
+// compileAt is compile with what now() means on a first page.
+func (b *Book) compileAt(ctx context.Context, scope Scope, src Query, now time.Time) (*query, error) {
 	if err := scope.Check(); err != nil {
 		return nil, err
 	}
-	q := &query{book: b, scope: scope, src: src, from: openPast, to: openFuture}
-	for _, step := range []func() error{q.compileRange, q.compileFilter, q.compileGroups, q.compileMeasures, q.compileNames, q.compileOrder, q.compilePage} {
+	q := &query{book: b, scope: scope, src: src, from: openPast, to: openFuture, now: now}
+	for _, step := range []func() error{q.compileRange, q.compileFilter, q.compileGroups, q.compileMeasures, q.compileNames, q.compileOrder, q.compilePage, q.compileConditions} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -183,25 +190,9 @@ func (q *query) compileFilter() error {
 	if q.filter, err = filter.Check(e, b.fields); err != nil {
 		return fmt.Errorf("%w query: %w", ErrInvalid, err)
 	}
-	is := func(test func(*field) bool) func(filter.Field) bool {
-		return func(ff filter.Field) bool {
-			f, ok := b.fields.resolve(ff.Name)
-			return ok && test(f)
-		}
-	}
+	q.filterText = q.filter.String()
 	if err := q.refuseFormerMeters(); err != nil {
 		return err
-	}
-	q.hint, _ = q.filter.Split(is(func(f *field) bool { return !f.former() }))
-	series, rest := q.filter.Split(is((*field).perSeries))
-	var class *filter.Checked
-	if rest != nil {
-		class, rest = rest.Split(is((*field).perVerdict))
-	}
-	q.bySeries, q.byClass, q.byRecord = b.fields.condition(series), b.fields.condition(class), b.fields.condition(rest)
-	if q.byRecord != nil {
-		q.raw = append(q.raw, "a condition on values, instants or ids")
-		q.scan = true
 	}
 	for _, ff := range q.filter.Fields() {
 		if f, ok := b.fields.resolve(ff.Name); ok && f.kind == dimensionField {
@@ -215,6 +206,40 @@ func (q *query) compileFilter() error {
 				q.meters = append(q.meters, b.catalogue.spellings(v.Str())...)
 			}
 		}
+	}
+	return nil
+}
+
+// compileConditions compiles what is evaluated. It comes after the token is
+// open: now() means the time of the first page on all pages.
+func (q *query) compileConditions() error {
+	if q.token != nil {
+		q.now = q.token.Issued
+	}
+	for i := range q.order {
+		q.order[i].compile(q, q.now)
+	}
+	if q.filter == nil {
+		return nil
+	}
+	f := q.book.fields
+	is := func(test func(*field) bool) func(filter.Field) bool {
+		return func(ff filter.Field) bool {
+			x, ok := f.resolve(ff.Name)
+			return ok && test(x)
+		}
+	}
+	q.filter = q.filter.At(q.now)
+	q.hint, _ = q.filter.Split(is(func(x *field) bool { return !x.former() }))
+	series, rest := q.filter.Split(is((*field).perSeries))
+	var class *filter.Checked
+	if rest != nil {
+		class, rest = rest.Split(is((*field).perVerdict))
+	}
+	q.bySeries, q.byClass, q.byRecord = f.condition(series), f.condition(class), f.condition(rest)
+	if q.byRecord != nil {
+		q.raw = append(q.raw, "a condition on values, instants or ids")
+		q.scan = true
 	}
 	return nil
 }
@@ -608,11 +633,7 @@ func (q *query) binding() paginate.Binding {
 		text(q.src.From.String())
 		text(q.src.To.String())
 	}
-	if q.filter != nil {
-		text(q.filter.String())
-	} else {
-		text("")
-	}
+	text(q.filterText)
 	number(int64(len(q.groups)))
 	for i, g := range q.groups {
 		text(g.name)

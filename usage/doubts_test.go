@@ -363,3 +363,32 @@ func TestDefaultsOfUndeclaredMeters(t *testing.T) {
 	require.Equal(t, []string{"free||4", "storage|2|"}, cellsOf(t, b, usage.Query{GroupBy: []string{"meter"}}))
 	require.Equal(t, []string{"storage|2"}, cellsOf(t, b, usage.Query{Filter: "meter eq 'storage'", GroupBy: []string{"meter"}}))
 }
+
+// TestNowIsThatOfTheFirstPage: a filter with now() is one condition over all
+// pages.
+func TestNowIsThatOfTheFirstPage(t *testing.T) {
+	t.Parallel()
+	now := noon.Add(150 * time.Second)
+	b := newBook(t, &usage.Options{Now: func() time.Time { return now }})
+	for i := range 10 {
+		r := plainRecord(fmt.Sprint(i))
+		r.Start = noon.Add(time.Duration(i) * time.Minute)
+		mustAppend(t, b, r)
+	}
+	for _, order := range []string{"", "id desc"} {
+		now = noon.Add(150 * time.Second)
+		q := usage.Query{Filter: "start lt now()", OrderBy: order, PageSize: 1}
+		ids := ""
+		for {
+			page, err := b.Query(t.Context(), usage.ForTenant("acme"), q)
+			require.NoError(t, err)
+			ids += page.Rows[0].Record.ID
+			if page.Next == "" {
+				break
+			}
+			q.Token = page.Next
+			now = now.Add(time.Minute)
+		}
+		require.Len(t, ids, 3)
+	}
+}

@@ -250,7 +250,7 @@ func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explana
 	if e.Row.mark.Sequence == 0 {
 		query.AsOf = AsOf{Time: minTime.Add(time.Microsecond)}
 	}
-	q, err := b.compile(ctx, scope, query)
+	q, err := b.compileAt(ctx, scope, query, e.Row.now)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ const maxOrderKeys = 16
 type orderKey struct {
 	text    string // canonical, without direction
 	desc    bool
+	checked *filter.Checked
 	program *filter.Program
 	fields  []*field // of records
 	columns []int    // of rows: the place of each slot, or rowStart, rowEnd
@@ -81,27 +82,29 @@ func (q *query) compileOrder() error {
 		return invalid("order by: %d expressions, at most %d are allowed", len(list), maxOrderKeys)
 	}
 	var schema filter.Schema = q.book.fields
-	rows := rowSchema{q}
 	if !q.records {
-		schema = rows
+		schema = rowSchema{q}
 	}
 	for _, o := range list {
 		c, err := filter.CheckValue(o.Expr, schema)
 		if err != nil {
 			return fmt.Errorf("%w query: order by: %w", ErrInvalid, err)
 		}
-		k := orderKey{text: c.String(), desc: o.Desc, program: c.Compile()}
-		if q.records {
-			k.fields = q.book.fields.bind(k.program.Fields())
-		} else {
-			for _, f := range k.program.Fields() {
-				i, _ := rows.column(f.Name)
-				k.columns = append(k.columns, i)
-			}
-		}
-		q.order = append(q.order, k)
+		q.order = append(q.order, orderKey{text: c.String(), desc: o.Desc, checked: c})
 	}
 	return nil
+}
+
+func (k *orderKey) compile(q *query, now time.Time) {
+	k.program = k.checked.At(now).Compile()
+	if q.records {
+		k.fields = q.book.fields.bind(k.program.Fields())
+		return
+	}
+	for _, f := range k.program.Fields() {
+		i, _ := rowSchema{q}.column(f.Name)
+		k.columns = append(k.columns, i)
+	}
 }
 
 // byStart reports whether records are wanted in the order in which stores scan

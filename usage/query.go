@@ -135,6 +135,7 @@ type Row struct {
 	columns []Column
 	book    *Book
 	mark    Mark // the moment the row speaks of
+	now     time.Time
 	cells   int  // how many cells are groups
 }
 
