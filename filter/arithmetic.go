@@ -52,6 +52,30 @@ func (c *compiler) arithmetic(e *Binary) valueFunc {
 	site := c.site(e)
 	op := operation(e)
 	small := smallOperation(e)
+	n, isField := e.X.(*Name)
+	l, isConst := e.Y.(*Literal)
+	if small != nil && isField && n.Var == 0 && isConst && l.Value.typ == TypeDecimal && l.Value.ext == nil {
+		slot, b, bad := n.Slot, l.Value, faultValue(c.site(n)+faultRowType)
+		return func(r Row, f *frame) Value {
+			a := r.Value(slot)
+			if a.typ != TypeDecimal {
+				if a.typ == TypeNull {
+					return Value{}
+				}
+				return bad
+			}
+			if a.ext == nil {
+				if v, ok := small(a, b); ok {
+					return v
+				}
+			}
+			v, fault := op(&f.calc, a, b)
+			if fault >= 0 {
+				return faultValue(site + fault)
+			}
+			return v
+		}
+	}
 	return func(r Row, f *frame) Value {
 		a := x(r, f)
 		if a.typ == typeFault {

@@ -35,6 +35,19 @@ func (c *compiler) condCall(e *Call) condFunc {
 	x := c.value(e.Args[0])
 	if l, ok := e.Args[1].(*Literal); ok && !l.Value.IsNull() {
 		part := l.Value.str
+		if n, ok := e.Args[0].(*Name); ok && n.Var == 0 {
+			slot, bad := n.Slot, c.site(n)+faultRowType
+			return func(r Row, _ *frame) tri {
+				v := r.Value(slot)
+				switch v.typ {
+				case TypeString:
+					return truth(test(v.str, part))
+				case TypeNull:
+					return unknown
+				}
+				return bad
+			}
+		}
 		return func(r Row, f *frame) tri {
 			v := x(r, f)
 			if v.typ != TypeString {

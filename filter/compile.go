@@ -179,6 +179,22 @@ func (c *compiler) compareConst(e *Binary, k Value, one tri, verdict [3]tri) con
 	n, ok := e.X.(*Name)
 	if !ok || n.Var > 0 {
 		x := c.value(e.X)
+		if k.typ == TypeDecimal && k.ext == nil {
+			coef, scale := k.num, k.scale
+			return func(r Row, f *frame) tri {
+				v := x(r, f)
+				switch v.typ {
+				case typeFault:
+					return tri(v.num)
+				case TypeNull:
+					return one
+				}
+				if v.ext == nil {
+					return verdict[compareSmall(v.num, v.scale, coef, scale)+1]
+				}
+				return verdict[compareNumbers(v, k)+1]
+			}
+		}
 		return func(r Row, f *frame) tri {
 			v := x(r, f)
 			switch v.typ {

@@ -85,9 +85,10 @@
 // some 30 allocations (BenchmarkParseCheck); Match of a compiled comparison costs
 // tens of nanoseconds and no allocation (BenchmarkMatch100k, 100,000 rows). In one
 // process on a busy machine of two cores (Intel Xeon, go1.26, November 2026) Parse
-// and Check took a seventh to a thirteenth of the time of CiscoM31/godata v1.0.10
-// parsing the same four texts; Match took a half to a fifth of expr-lang/expr
-// v1.17.6 and a half to a seventeenth of google/cel-go v0.26.1. A comparison with
+// and Check took a tenth or less of the time of CiscoM31/godata v1.0.10 parsing the
+// same texts; Match took a third to two thirds of the time of expr-lang/expr
+// v1.17.6 and of google/cel-go v0.26.1 in their fastest forms, by the benchmarks of
+// the module examples/internal/filterbench. A comparison with
 // a constant, in, and tolower or toupper against a constant have code of their own;
 // write conditions with the field alone on one side.
 //

@@ -136,7 +136,7 @@ type Row struct {
 	book    *Book
 	mark    Mark // the moment the row speaks of
 	now     time.Time
-	cells   int  // how many cells are groups
+	cells   int // how many cells are groups
 }
 
 // Get returns the cell of a column by its name; for a record any of its fields,
