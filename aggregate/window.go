@@ -115,7 +115,7 @@ func (w Window) locate(sec int64) (from, to int64, near span) {
 	for to <= sec {
 		// The clock has been turned back: sec shows a reading of a period that
 		// is already over.
-		open, shut = w.period(shut)
+		_, shut = w.period(shut)
 		from, to = to, firstShown(w.Location, shut, offset)
 	}
 	return from, to, span{}

@@ -188,18 +188,18 @@ func newProjections(sets [][]string) ([]projection, error) {
 		slices.Sort(dims)
 		dims = slices.Compact(dims)
 		if len(dims) == 0 {
-			return nil, fmt.Errorf("Rollups[%d] is empty; (tenant, meter) alone is kept always", i)
+			return nil, fmt.Errorf("set Rollups[%d] is empty; (tenant, meter) alone is kept always", i)
 		}
 		quotedNames := make([]string, len(dims))
 		for k, d := range dims {
 			if v := checkText("dimension", d, maxNameBytes); v != nil {
-				return nil, fmt.Errorf("Rollups[%d]: the dimension %s %s", i, quoted(d), v.Message)
+				return nil, fmt.Errorf("set Rollups[%d]: the dimension %s %s", i, quoted(d), v.Message)
 			}
 			quotedNames[k] = strconv.Quote(d)
 		}
 		p := projection{name: "by " + strings.Join(quotedNames, " "), dims: dims}
 		if slices.ContainsFunc(out, func(q projection) bool { return q.name == p.name }) {
-			return nil, fmt.Errorf("Rollups[%d] repeats the set %s", i, strings.Join(quotedNames, ", "))
+			return nil, fmt.Errorf("set Rollups[%d] repeats %s", i, strings.Join(quotedNames, ", "))
 		}
 		out = append(out, p)
 	}
