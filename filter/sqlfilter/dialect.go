@@ -125,7 +125,7 @@ func (d Dialect) validate() error {
 	}
 	check("Numeric", d.Numeric, "{x}")
 	if d.Numeric != "" && d.Args[KindNumeric] == "" {
-		errs = append(errs, errors.New("Numeric without Args of KindNumeric"))
+		errs = append(errs, errors.New("template Numeric without Args of KindNumeric"))
 	}
 	check("Contains", d.Contains, "{x}", "{y}")
 	check("StartsWith", d.StartsWith, "{x}", "{y}")
