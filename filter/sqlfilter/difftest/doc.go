@@ -12,8 +12,8 @@
 // SQLite is part of the test. PostgreSQL is started by it, on a free port of the
 // loopback and in a folder that is removed, from /usr/lib/postgresql or the PATH; as
 // root it runs as the user postgres, because it refuses root. Where there is none,
-// ./install-postgres installs it: run by root, by make prepare, with CI set or with
-// USAGEBOOK_INSTALL set. Without PostgreSQL these tests fail in CI, and skip with the
+// the tests run ./install-postgres, which installs it, when they are root or when CI
+// or USAGEBOOK_INSTALL is set. Without PostgreSQL they fail in CI, and skip with the
 // reason elsewhere.
 //
 // # Caveats
@@ -22,6 +22,6 @@
 //
 // # Performance
 //
-// A run takes some 15 seconds, and twice that with fewer seeds under the race detector
-// (two cores, November 2026).
+// A run takes some 15 seconds, and 45 with fewer seeds under the race detector (two
+// cores, November 2026).
 package difftest
