@@ -34,6 +34,9 @@
 // whole answer, [Book.Explain] tells which records are behind a row and why one
 // is not, [Book.Plan] how an answer is read.
 //
+// Records that come as JSON are read by [DecodeRecords], every digit of them; a
+// record with a fault in it is refused by Append and does not hold up the others.
+//
 // Nothing is ever changed: [Book.Void] and [Book.Replace] book corrections that
 // are linked to what they correct, and a query with [AsOf] repeats what was true
 // before.
