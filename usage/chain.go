@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"slices"
 )
 
@@ -58,6 +59,49 @@ func (b *Book) counted(ctx context.Context, mark Mark, records []*Stored, whole 
 		next = after
 	}
 	return out, nil
+}
+
+// scanBatch is how many records a scan holds until their standing is resolved.
+const scanBatch = 512
+
+// errStop, from the visitor of a scan, ends it early without fault.
+var errStop = errors.New("enough")
+
+// scanLinked visits the records of a selection, in the order of the scan, with
+// what their chains say of them as of the selection's mark.
+func (b *Book) scanLinked(ctx context.Context, sel Selection, visit func(*Stored, link) error) error {
+	batch := make([]*Stored, 0, scanBatch)
+	flush := func() error {
+		links, err := b.counted(ctx, sel.Mark, batch, false)
+		if err != nil {
+			return err
+		}
+		for i, s := range batch {
+			if err := visit(s, links[i]); err != nil {
+				return err
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	for s, err := range b.store.Scan(ctx, sel) {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, s); len(batch) == scanBatch {
+			if err := flush(); err != nil {
+				return stopped(err)
+			}
+		}
+	}
+	return stopped(flush())
+}
+
+func stopped(err error) error {
+	if err == errStop {
+		return nil
+	}
+	return err
 }
 
 // lookup reads the records of some identities as of a mark.

@@ -344,9 +344,6 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	return fault
 }
 
-// scanBatch is how many records a scan holds until their standing is resolved.
-const scanBatch = 512
-
 // scan folds the records of a selection one by one.
 func (r *reader) scan(ctx context.Context, sel Selection, done *read, edgesOnly bool) error {
 	return r.q.scanCounted(ctx, sel, func(s *Stored) error {
@@ -361,9 +358,6 @@ func (r *reader) scan(ctx context.Context, sel Selection, done *read, edgesOnly 
 		return r.fold.record(s, edgesOnly)
 	})
 }
-
-// errStop ends a scan early, without fault.
-var errStop = errors.New("enough")
 
 // scanCounted calls visit for the records of a selection that count, in the
 // order of the scan, with everything decided that the series decides.
@@ -386,42 +380,14 @@ func (q *query) scanLinked(ctx context.Context, sel Selection, visit func(*Store
 		}
 		return ok
 	}
-	batch := make([]*Stored, 0, scanBatch)
-	flush := func() error {
-		if fault != nil {
+	err := q.book.scanLinked(ctx, sel, func(s *Stored, l link) error {
+		if fault != nil || !q.tenantAdmits(s.Tenant) {
 			return fault
 		}
-		links, err := q.book.counted(ctx, q.mark, batch, false)
-		if err != nil {
-			return err
-		}
-		for i, s := range batch {
-			if err := visit(s, links[i]); err != nil {
-				return err
-			}
-		}
-		batch = batch[:0]
-		return nil
-	}
-	for s, err := range q.book.store.Scan(ctx, sel) {
-		if err != nil {
-			return err
-		}
-		if !q.tenantAdmits(s.Tenant) {
-			continue
-		}
-		if batch = append(batch, s); len(batch) == scanBatch {
-			if err := flush(); err != nil {
-				return stopped(err)
-			}
-		}
-	}
-	return stopped(flush())
-}
-
-func stopped(err error) error {
-	if err == errStop {
-		return nil
+		return visit(s, l)
+	})
+	if err == nil {
+		err = fault
 	}
 	return err
 }

@@ -127,35 +127,19 @@ func (b *Book) roll(ctx context.Context) (bool, error) {
 // gather reads the records of the step and finds out which older records it
 // makes count or stop counting.
 func (r *roller) gather(ctx context.Context) error {
-	var corrections, batch []*Stored
-	flush := func() error {
-		links, err := r.book.counted(ctx, r.mark, batch, false)
-		if err != nil {
-			return err
-		}
-		for i, s := range batch {
-			if links[i].counts {
-				m := aggregate.Floor(aggregate.Month, s.Start.UnixMicro())
-				r.added[m] = append(r.added[m], s)
-			}
-		}
-		batch = batch[:0]
-		return nil
-	}
-	for s, err := range r.book.store.Scan(ctx, Selection{Scope: AllTenants(), Mark: r.mark, After: r.from}) {
-		if err != nil {
-			return err
-		}
+	var corrections []*Stored
+	sel := Selection{Scope: AllTenants(), Mark: r.mark, After: r.from}
+	err := r.book.scanLinked(ctx, sel, func(s *Stored, l link) error {
 		if s.Corrects != nil {
 			corrections = append(corrections, s)
 		}
-		if batch = append(batch, s); len(batch) == scanBatch {
-			if err := flush(); err != nil {
-				return err
-			}
+		if l.counts {
+			m := aggregate.Floor(aggregate.Month, s.Start.UnixMicro())
+			r.added[m] = append(r.added[m], s)
 		}
-	}
-	if err := flush(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if len(corrections) == 0 {
@@ -269,48 +253,28 @@ func (b *Book) projection(name string) *projection {
 // number that would bring it there and what the step adds.
 func (r *roller) few(ctx context.Context, from int64) (int64, error) {
 	n := int64(0)
-	err := r.scanMonth(ctx, from, "", "", nil, func(*Stored) error { n++; return nil })
+	err := r.scanMonth(ctx, from, func(*Stored) error { n++; return nil })
 	return n, err
 }
 
 // scanMonth visits the records that count at the end of the step with a Start
-// in the month, of one tenant and meter where they are given.
-func (r *roller) scanMonth(ctx context.Context, from int64, tenant, meter string, series func(*Series) bool, visit func(*Stored) error) error {
-	return r.scanRange(ctx, from, aggregate.Next(aggregate.Month, from), tenant, meter, series, visit)
+// in the month.
+func (r *roller) scanMonth(ctx context.Context, from int64, visit func(*Stored) error) error {
+	return r.scanRange(ctx, from, aggregate.Next(aggregate.Month, from), "", "", visit)
 }
 
-func (r *roller) scanRange(ctx context.Context, from, to int64, tenant, meter string, series func(*Series) bool, visit func(*Stored) error) error {
-	sel := Selection{Scope: AllTenants(), Mark: r.mark, From: instant(from), To: instant(to), Series: series}
+// scanRange is scanMonth for any range, of one tenant's meter where it is given.
+func (r *roller) scanRange(ctx context.Context, from, to int64, tenant, meter string, visit func(*Stored) error) error {
+	sel := Selection{Scope: AllTenants(), Mark: r.mark, From: instant(from), To: instant(to)}
 	if tenant != "" {
 		sel.Scope, sel.Meters = ForTenant(tenant), []string{meter}
 	}
-	batch := make([]*Stored, 0, scanBatch)
-	flush := func() error {
-		links, err := r.book.counted(ctx, r.mark, batch, false)
-		if err != nil {
-			return err
+	return r.book.scanLinked(ctx, sel, func(s *Stored, l link) error {
+		if !l.counts {
+			return nil
 		}
-		for i, s := range batch {
-			if links[i].counts {
-				if err := visit(s); err != nil {
-					return err
-				}
-			}
-		}
-		batch = batch[:0]
-		return nil
-	}
-	for s, err := range r.book.store.Scan(ctx, sel) {
-		if err != nil {
-			return err
-		}
-		if batch = append(batch, s); len(batch) == scanBatch {
-			if err := flush(); err != nil {
-				return stopped(err)
-			}
-		}
-	}
-	return stopped(flush())
+		return visit(s)
+	})
 }
 
 // rollupKey is the key of the row that a record belongs to.
@@ -437,7 +401,7 @@ func (r *roller) restate(ctx context.Context, k *kind, p *projection, anew map[s
 	}
 	made := rowSet{rows: map[string]*Rollup{}}
 	for at := range reads {
-		err := r.scanRange(ctx, at.bucket, aggregate.Next(k.Level, at.bucket), at.tenant, at.meter, nil, func(s *Stored) error {
+		err := r.scanRange(ctx, at.bucket, aggregate.Next(k.Level, at.bucket), at.tenant, at.meter, func(s *Stored) error {
 			key := rollupKey(p, k.Level, s)
 			made.scratch = key.AppendKey(made.scratch[:0])
 			if _, ok := anew[string(made.scratch)]; ok {
@@ -512,7 +476,7 @@ func (r *roller) weigh(ctx context.Context, m *month) error {
 		return nil
 	}
 	open := slices.Clone(tries)
-	err := r.scanMonth(ctx, m.From, "", "", nil, func(s *Stored) error {
+	err := r.scanMonth(ctx, m.From, func(s *Stored) error {
 		open = slices.DeleteFunc(open, func(t *attempt) bool {
 			t.rows.add(t.p, t.k.Level, s)
 			if int64(len(t.rows.rows))*worthwhile > m.Records {
