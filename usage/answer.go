@@ -349,11 +349,7 @@ func (p *pager) page() (*Page, error) {
 
 // asOf is the moment of the answer in a form that repeats it.
 func (q *query) asOf() AsOf {
-	if q.mark.Sequence == 0 {
-		// Before anything was booked: a sequence of 0 would ask for now.
-		return AsOf{Time: minTime.Add(time.Microsecond)}
-	}
-	return AsOf{Sequence: q.mark.Sequence}
+	return asOfMark(q.mark)
 }
 
 func (q *query) row(it *item) Row {
