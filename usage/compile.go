@@ -88,10 +88,13 @@ type condition struct {
 	fields  []*field
 }
 
+// requiredDimension is a Requirement that was resolved.
 type requiredDimension struct {
-	field *field
-	value string
+	field  *field
+	admits func(value string) bool
 }
+
+func (r *requiredDimension) holds(v filter.Value) bool { return !v.IsNull() && r.admits(v.Str()) }
 
 // measure is a Measure that was resolved.
 type measure struct {
@@ -175,9 +178,9 @@ func (q *query) compileRange() error {
 
 func (q *query) compileFilter() error {
 	b := q.book
-	for _, d := range q.scope.Required() {
-		f := b.fields.dimension(d.Name)
-		q.required = append(q.required, requiredDimension{f, d.Value})
+	for _, r := range q.scope.Requirements() {
+		f := b.fields.dimension(r.Dimension)
+		q.required = append(q.required, requiredDimension{f, r.matcher()})
 		q.needs = append(q.needs, f.names()...)
 	}
 	if strings.TrimSpace(q.src.Filter) == "" {
@@ -736,9 +739,9 @@ func (q *query) seriesAdmits(tenant, meter string, dims Dimensions) (bool, error
 	if !q.tenantAdmits(tenant) || q.meters != nil && !slices.Contains(q.meters, meter) {
 		return false, nil
 	}
-	for _, r := range q.required {
-		v := r.field.ofSeries(tenant, meter, dims, 0)
-		if v.IsNull() || v.Str() != r.value {
+	for i := range q.required {
+		r := &q.required[i]
+		if !r.holds(r.field.ofSeries(tenant, meter, dims, 0)) {
 			return false, nil
 		}
 	}

@@ -155,8 +155,9 @@ func (b *Book) explainIdentity(ctx context.Context, scope Scope, e Explain) (*Ex
 }
 
 func (q *query) requiredHold(s *Stored) bool {
-	for _, r := range q.required {
-		if v := r.field.of(s); v.IsNull() || v.Str() != r.value {
+	for i := range q.required {
+		r := &q.required[i]
+		if !r.holds(r.field.of(s)) {
 			return false
 		}
 	}
