@@ -538,6 +538,20 @@ func TestAsOf(t *testing.T) {
 	require.Equal(t, "1", ids(usage.AsOf{Time: noon.Add(time.Second)}))
 	require.Equal(t, "", ids(usage.AsOf{Time: noon}), "before anything was recorded")
 	require.Equal(t, "2", ids(usage.AsOf{Time: noon.Add(time.Hour)}))
+
+	// A time in the future is now: it holds nothing back, and the records of a
+	// clock that runs ahead are there.
+	now = now.Add(2 * time.Hour)
+	mustAppend(t, book, plainRecord("3"))
+	now = now.Add(-time.Hour)
+	require.Equal(t, "23", ids(usage.AsOf{Time: now.Add(time.Minute)}))
+	require.Equal(t, "2", ids(usage.AsOf{Time: now}))
+	page, err := book.Query(t.Context(), usage.ForTenant("acme"), usage.Query{PageSize: 1, AsOf: usage.AsOf{Time: now.Add(time.Minute)}})
+	require.NoError(t, err)
+	mustAppend(t, book, plainRecord("4"))
+	page, err = book.Query(t.Context(), usage.ForTenant("acme"), usage.Query{AsOf: usage.AsOf{Time: now.Add(time.Minute)}, Token: page.Next})
+	require.NoError(t, err)
+	require.Len(t, page.Rows, 1, "all pages are of the first page's now")
 }
 
 func TestExplainSaysWhyNot(t *testing.T) {

@@ -686,6 +686,9 @@ func (q *query) fix(ctx context.Context) error {
 	if !at.Time.IsZero() && at.Sequence != 0 {
 		return invalid("AsOf has both a time and a sequence; give one")
 	}
+	if q.token == nil && at.Time.After(q.now) {
+		at = AsOf{} // what will have been booked by then is not known yet
+	}
 	if q.token != nil {
 		if err := q.sameMoment(ctx, at); err != nil {
 			return err

@@ -59,8 +59,9 @@ type Query struct {
 	Token string
 
 	// AsOf repeats what was true at an earlier moment. A sequence that is not
-	// booked yet is refused. With a Token it must be zero or the same as on the
-	// first page.
+	// booked yet is refused; a time that the book's clock has not reached asks
+	// for now, and promises nothing about what is booked until then. With a
+	// Token it must be zero or the same as on the first page.
 	AsOf AsOf
 
 	// ZeroFill adds a row for every window of the range, for each group that
