@@ -1,0 +1,228 @@
+package httpadapter
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/usagebook/usagebook/usage"
+)
+
+// Call is one request being answered. It belongs to the goroutine that serves
+// the request and is not to be kept.
+type Call struct {
+	// Request is the request as it came; its URL has the prefix still on.
+	Request *http.Request
+	// Book is where answers come from.
+	Book *usage.Book
+	// Catalogue is never nil.
+	Catalogue *Catalogue
+	// Principal is the caller; the zero Principal before it is known and on
+	// public routes.
+	Principal Principal
+	// Operation is the id of this operation, in logs and error bodies: a random
+	// UUID unless the host makes its own.
+	Operation string
+	// Log has the operation id, API and route in its attributes.
+	Log *slog.Logger
+
+	adapter  *Adapter
+	api      *api
+	route    *route
+	w        *response
+	names    []string // path parameters: the route's segments have the names
+	query    []parameter
+	body     []byte
+	media    string
+	problem  *Problem
+	deadline time.Time
+}
+
+// Context returns the request's context.
+func (c *Call) Context() context.Context { return c.Request.Context() }
+
+// Now returns the book's time, UTC.
+func (c *Call) Now() time.Time { return c.Book.Now() }
+
+// Path returns the value of a path parameter of the route.
+func (c *Call) Path(name string) string {
+	if c.route == nil {
+		return ""
+	}
+	i := 0
+	for _, s := range c.route.segments {
+		if !s.param {
+			continue
+		}
+		if s.text == name && i < len(c.names) {
+			return c.names[i]
+		}
+		i++
+	}
+	return ""
+}
+
+// Segment returns the i-th segment of the request's path below the adapter's
+// prefix, as the client spelled it; empty where there is none.
+func (c *Call) Segment(i int) string {
+	list, _ := c.adapter.segments(c.Request)
+	if i < 0 || i >= len(list) {
+		return ""
+	}
+	return list[i]
+}
+
+// Route returns the method and pattern of the route, empty before it is known.
+func (c *Call) Route() (method, pattern string) {
+	if c.route == nil {
+		return "", ""
+	}
+	return c.route.Method, c.route.Path
+}
+
+// Body returns the body, inflated; it is empty on routes without one. It is
+// only good until the handler returns and must not be changed.
+func (c *Call) Body() []byte { return c.body }
+
+// MediaType returns the body's content type without parameters, in lower case.
+func (c *Call) MediaType() string { return c.media }
+
+// Header returns the headers of the answer.
+func (c *Call) Header() http.Header { return c.w.Header() }
+
+// BaseURL returns the scheme and host of links: Options.BaseURL, or those of
+// the request. It ends in no slash.
+func (c *Call) BaseURL() string {
+	if c.adapter.opts.BaseURL != "" {
+		return c.adapter.opts.BaseURL
+	}
+	scheme := "http"
+	if c.Request.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + c.Request.Host
+}
+
+// JSON answers with a body that is JSON already.
+func (c *Call) JSON(status int, body []byte) error {
+	return c.Answer(status, JSONType, body)
+}
+
+// JSONType is the content type of JSON answers.
+const JSONType = "application/json; charset=utf-8"
+
+// Answer answers with a whole body.
+func (c *Call) Answer(status int, contentType string, body []byte) error {
+	h := c.w.Header()
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	if status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	c.w.WriteHeader(status)
+	if len(body) == 0 {
+		return nil
+	}
+	_, err := c.w.Write(body)
+	return err
+}
+
+// Stream answers with a body that is written piece by piece: the pieces are
+// collected into writes of 32 KiB. Once the first is out, an error of write
+// cuts the connection, so that a half answer is never taken for a whole one.
+func (c *Call) Stream(status int, contentType string, write func(*Stream) error) error {
+	c.w.Header().Set("Content-Type", contentType)
+	s := &Stream{c: c, status: status, buf: c.adapter.buffers.get()}
+	defer func() { c.adapter.buffers.put(s.buf) }()
+	if err := write(s); err != nil {
+		return err
+	}
+	if !c.w.wrote {
+		// All of it fits one write: say how long it is.
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(s.buf)))
+	}
+	return s.flush()
+}
+
+// Stream collects an answer.
+type Stream struct {
+	c      *Call
+	status int
+	buf    []byte
+}
+
+// Append gives the buffer to append to and takes it back; full buffers are
+// written out. It returns the error of the connection.
+func (s *Stream) Append(f func(dst []byte) []byte) error {
+	s.buf = f(s.buf)
+	if len(s.buf) < flushAt {
+		return nil
+	}
+	return s.flush()
+}
+
+// Write appends bytes, for encoders that want an io.Writer.
+func (s *Stream) Write(p []byte) (int, error) {
+	s.buf = append(s.buf, p...)
+	if len(s.buf) < flushAt {
+		return len(p), nil
+	}
+	return len(p), s.flush()
+}
+
+func (s *Stream) flush() error {
+	if !s.c.w.wrote {
+		s.c.w.WriteHeader(s.status)
+	}
+	if len(s.buf) == 0 {
+		return nil
+	}
+	s.c.extend()
+	_, err := s.c.w.Write(s.buf)
+	s.buf = s.buf[:0]
+	return err
+}
+
+// flushAt is the size of the writes of a stream.
+const flushAt = 32 << 10
+
+// extend gives the client time for the next piece: one that stops reading is
+// cut off, one that reads slowly is not.
+func (c *Call) extend() {
+	if d := c.adapter.opts.WriteTimeout; d > 0 {
+		_ = c.w.control.SetWriteDeadline(time.Now().Add(d)) // not every writer has deadlines
+	}
+}
+
+// response counts what is written and remembers whether anything was.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	wrote   bool
+	status  int
+	bytes   int64
+}
+
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote, w.status = true, status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if !w.wrote {
+		w.wrote, w.status = true, http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// OpenAPI returns the document of every mounted route; see [Adapter.OpenAPI].
+func (c *Call) OpenAPI() []byte { return c.adapter.document }
