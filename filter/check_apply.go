@@ -31,6 +31,11 @@ type Stage struct {
 	N        int64      // of top and skip
 	Amount   Value      // of topcount and its kin: a number of rows, a sum or a percentage
 	Branches []*Pipeline
+
+	// Fields are the fields that rows have after the stage beside those of the
+	// schema, or, unless Open, in their place.
+	Fields []Field
+	Open   bool
 }
 
 // Measure is a value aggregated under a name.
@@ -39,12 +44,14 @@ type Measure struct {
 	Method string   // sum, min, max, average, countdistinct or count
 	As     string
 	Type   Type
+	Span   Span
 }
 
 // Computed is a value under a name.
 type Computed struct {
 	Value *Checked
 	As    string
+	Span  Span
 }
 
 // Key is a key of an order.
@@ -53,11 +60,21 @@ type Key struct {
 	Desc  bool
 }
 
+// MeasureSchema is a Schema in which a name may mean another field where it is
+// aggregated than it means elsewhere.
+type MeasureSchema interface {
+	Schema
+	// MeasureField resolves a name in what a method of aggregate takes, in its
+	// place alone or in an expression. It is Field's kin in every other respect.
+	MeasureField(name, method string) (Field, bool)
+}
+
 // CheckApply resolves and checks the steps of an $apply, each against the fields
 // that the one before it leaves. Supported are filter, groupby, aggregate with
 // sum, min, max, average, countdistinct and $count, compute, orderby, top, skip,
-// the topcount family, concat and identity; the others are refused by name. The
-// error is an *Error.
+// the topcount family, concat and identity; the others are refused by name. What
+// is aggregated is resolved by MeasureField where the schema is a MeasureSchema.
+// The error is an *Error.
 func CheckApply(a *Apply, schema Schema) (*Pipeline, error) {
 	c := &applyChecker{}
 	p := c.pipeline(a.Steps, &layer{base: schema})
@@ -100,15 +117,18 @@ type layer struct {
 var _ Schema = (*layer)(nil)
 
 func (l *layer) Field(name string) (Field, bool) {
-	for _, f := range l.added {
-		if f.Name == name {
-			return f, true
-		}
+	if f, ok := l.addition(name); ok || l.base == nil {
+		return f, ok
 	}
-	if l.base != nil {
-		return l.base.Field(name)
+	return l.base.Field(name)
+}
+
+func (l *layer) addition(name string) (Field, bool) {
+	i := slices.IndexFunc(l.added, func(f Field) bool { return f.Name == name || slices.Contains(f.Aliases, name) })
+	if i < 0 {
+		return Field{}, false
 	}
-	return Field{}, false
+	return l.added[i], true
 }
 
 func (l *layer) Names() []string {
@@ -122,8 +142,30 @@ func (l *layer) Names() []string {
 	return names
 }
 
+// measureLayer is a layer in which names are looked up to be aggregated.
+type measureLayer struct {
+	*layer
+	method string
+}
+
+var _ Schema = measureLayer{}
+
+func (l measureLayer) Field(name string) (Field, bool) {
+	base, ok := l.base.(MeasureSchema)
+	if !ok {
+		return l.layer.Field(name)
+	}
+	if f, ok := l.addition(name); ok {
+		return f, true
+	}
+	return base.MeasureField(name, l.method)
+}
+
 type applyChecker struct {
 	depth int
+	// taken are the groups of the groupby around the steps in hand, whose names
+	// no result of theirs may have.
+	taken []Field
 	err   *Error
 }
 
@@ -164,6 +206,7 @@ func (c *applyChecker) pipeline(steps []Step, in *layer) *Pipeline {
 	p := &Pipeline{}
 	for _, s := range steps {
 		if stage, ok := c.stage(s, &in); ok {
+			stage.Fields, stage.Open = in.added, in.base != nil
 			p.Stages = append(p.Stages, stage)
 		}
 		if c.err != nil {
@@ -203,7 +246,10 @@ func (c *applyChecker) stage(s Step, in **layer) (Stage, bool) {
 				c.fail(src, e.Span, CodeDuplicate, "the name "+quoteShort(e.As)+" is given twice")
 				return out, false
 			}
-			out.Computed = append(out.Computed, Computed{Value: v, As: e.As})
+			if !c.free(src, e.Span, e.As) {
+				return out, false
+			}
+			out.Computed = append(out.Computed, Computed{Value: v, As: e.As, Span: e.Span})
 			added = append(added, Field{Name: e.As, Type: valueType(v), Whole: v.expr.base().integer})
 		}
 		*in = &layer{base: (*in).base, added: added}
@@ -265,22 +311,16 @@ func (c *applyChecker) groupBy(s *GroupByStep, in **layer, out *Stage) {
 	if c.err != nil {
 		return
 	}
+	outer := c.taken
+	c.taken = append(slices.Clip(outer), out.Groups...)
+	defer func() { c.taken = outer }()
 	after := slices.Clone(out.Groups)
-	add := func(fields []Field) {
-		for _, f := range fields {
-			if slices.ContainsFunc(out.Groups, func(g Field) bool { return g.Name == f.Name }) {
-				c.fail(s.src, s.span, CodeDuplicate, "the name "+f.Name+" is both a group and a result")
-				return
-			}
-			after = append(after, f)
-		}
-	}
+	var fields []Field
 	switch {
 	case len(s.Steps) == 0:
 	case len(s.Steps) == 1 && s.Steps[0].Name() == "aggregate":
-		var fields []Field
-		out.Measures, fields = c.measures(s.Steps[0].(*AggregateStep).Aggs, *in, s.src)
-		add(fields)
+		a := s.Steps[0].(*AggregateStep)
+		out.Measures, fields = c.measures(a.Aggs, *in, a.src)
 	default:
 		out.Inner = c.pipeline(s.Steps, *in)
 		if c.err != nil {
@@ -291,14 +331,28 @@ func (c *applyChecker) groupBy(s *GroupByStep, in **layer, out *Stage) {
 			*in = &layer{base: (*in).base, added: out.Inner.Computed}
 			return
 		}
-		add(out.Inner.Fields)
+		fields = out.Inner.Fields
+	}
+	for _, f := range fields {
+		// A group that the steps left in the rows is the same there.
+		if !slices.ContainsFunc(out.Groups, func(g Field) bool { return g.Name == f.Name }) {
+			after = append(after, f)
+		}
 	}
 	*in = &layer{added: after}
 }
 
-func (c *applyChecker) measures(list []AggregateExpr, in Schema, src string) (out []Measure, fields []Field) {
+// free reports whether a result may have a name.
+func (c *applyChecker) free(src string, span Span, as string) bool {
+	if slices.ContainsFunc(c.taken, func(g Field) bool { return g.Name == as }) {
+		c.fail(src, span, CodeDuplicate, "the name "+quoteShort(as)+" is both a group and a result")
+	}
+	return c.err == nil
+}
+
+func (c *applyChecker) measures(list []AggregateExpr, in *layer, src string) (out []Measure, fields []Field) {
 	for _, a := range list {
-		m := Measure{Method: lowerASCII(a.Method), As: a.As, Type: TypeDecimal}
+		m := Measure{Method: lowerASCII(a.Method), As: a.As, Type: TypeDecimal, Span: a.Span}
 		whole := false
 		count, isCount := a.Expr.(*Count)
 		switch {
@@ -311,7 +365,7 @@ func (c *applyChecker) measures(list []AggregateExpr, in Schema, src string) (ou
 		case a.Method == "":
 			c.fail(src, a.Span, CodeNotSupported, "the custom aggregate "+quoteShort(a.Expr.String())+" is not supported", "with and a method")
 		default:
-			m.Value = c.checked(a.Expr, in, useValue)
+			m.Value = c.checked(a.Expr, measureLayer{in, m.Method}, useValue)
 			if m.Value == nil {
 				return nil, nil
 			}
@@ -338,7 +392,7 @@ func (c *applyChecker) measures(list []AggregateExpr, in Schema, src string) (ou
 				m.Type = TypeDecimal
 			}
 		}
-		if c.err != nil {
+		if c.err != nil || !c.free(src, a.Span, m.As) {
 			return nil, nil
 		}
 		if slices.ContainsFunc(out, func(o Measure) bool { return o.As == m.As }) {

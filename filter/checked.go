@@ -228,6 +228,23 @@ func conjunction(list []Expr) *Checked {
 	return part(n)
 }
 
+// Conjunction returns the condition that selects the rows that all of the
+// conditions select, which may come from different texts: errors of its evaluation
+// keep the text and span of the one at fault. nil of none.
+func Conjunction(conditions ...*Checked) *Checked {
+	switch len(conditions) {
+	case 0:
+		return nil
+	case 1:
+		return conditions[0]
+	}
+	list := make([]Expr, len(conditions))
+	for i, c := range conditions {
+		list[i] = c.expr
+	}
+	return conjunction(list)
+}
+
 // Constraint returns the values that the top-level conjuncts leave to a field:
 // each row that the expression selects has one of them. They come from eq, from in
 // and from chains of or over the one field, intersected, in order of appearance

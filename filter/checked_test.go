@@ -300,3 +300,33 @@ func TestPipelineSteps(t *testing.T) {
 		require.NoError(t, err, text)
 	}
 }
+
+// TestConjunction holds that conditions of different texts select together what
+// each selects, and that an error names the text at fault.
+func TestConjunction(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, filter.Conjunction())
+	one := checked(t, "n gt 1 and name eq 'a'")
+	require.Same(t, one, filter.Conjunction(one))
+	all := filter.Conjunction(one, checked(t, "quantity eq null or name in ('a','b')"), checked(t, "10 div n gt 2"))
+	require.Len(t, all.Conjuncts(), 4)
+	values, ok := all.Constraint("name")
+	require.True(t, ok)
+	require.Equal(t, "[a]", fmt.Sprint(values))
+	p := all.Compile()
+	for _, c := range []struct {
+		name string
+		n    int64
+		want bool
+	}{{"a", 2, true}, {"b", 2, false}, {"a", 1, false}, {"a", 9, false}} {
+		got, err := p.Match(bind(row{"name": filter.String(c.name), "n": filter.Number(c.n, 0), "quantity": filter.Null()}, p))
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+	p = filter.Conjunction(checked(t, "name eq 'a'"), checked(t, "1 div n gt 2")).Compile()
+	_, err := p.Match(bind(row{"name": filter.String("a"), "n": filter.Number(0, 0)}, p))
+	var fault *filter.Error
+	require.ErrorAs(t, err, &fault)
+	require.Equal(t, "1 div n gt 2", fault.Text)
+	require.Equal(t, filter.Span{From: 0, To: 7}, fault.Span)
+}

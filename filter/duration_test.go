@@ -6,7 +6,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
+
+	"github.com/usagebook/usagebook/filter"
 )
 
 // seconds evaluates a duration and returns it in seconds, exactly.
@@ -66,4 +69,28 @@ func roundPicos(r *big.Rat) *big.Rat {
 		out.Neg(out)
 	}
 	return out
+}
+
+// TestSeconds holds durations against the seconds that they are made of.
+func TestSeconds(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0": "0", "1.5": "1.5", "-0.000000000001": "-0.000000000001", "0.0000000000005": "0.000000000001", "-0.0000000000004": "0",
+		"86400.25": "86400.25", "1000000000000": "1000000000000", "-1000000000000": "-1000000000000",
+		"1000000000000.000001": "", "1e30": "", "1e-2000": "",
+	} {
+		d, err := decimal.NewFromString(text)
+		require.NoError(t, err)
+		v, ok := filter.Seconds(d)
+		require.Equal(t, want != "", ok, text)
+		require.Equal(t, !ok, v.IsNull(), text)
+		if ok {
+			require.Equal(t, filter.TypeDuration, v.Type())
+			require.Equal(t, want, v.Seconds().String(), text)
+		}
+	}
+	require.True(t, filter.Number(5, 0).Seconds().IsZero())
+	v, err := constant("duration'-P1DT0.000000000001S'")
+	require.NoError(t, err)
+	require.Equal(t, "-86400.000000000001", v.Seconds().String())
 }
