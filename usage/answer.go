@@ -53,15 +53,29 @@ func (b *Book) query(ctx context.Context, scope Scope, query Query) (*Page, erro
 // needed. After an error it yields nothing more.
 func (b *Book) Rows(ctx context.Context, scope Scope, query Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		fail := func(err error) { yield(Row{}, fmt.Errorf("usage: %w", err)) }
 		q, err := b.compile(ctx, scope, query)
 		if err != nil {
-			fail(err)
+			yield(Row{}, fmt.Errorf("usage: %w", err))
 			return
 		}
+		for row, err := range q.rows(ctx) {
+			if err != nil {
+				yield(Row{}, fmt.Errorf("usage: %w", err))
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// rows yields the rows of the answer that are left after the query's token.
+func (q *query) rows(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
 		p, err := q.pager()
 		if err != nil {
-			fail(err)
+			yield(Row{}, err)
 			return
 		}
 		p.size = -1
@@ -83,7 +97,7 @@ func (b *Book) Rows(ctx context.Context, scope Scope, query Query) iter.Seq2[Row
 				return nil
 			})
 			if err != nil && !stopped {
-				fail(err)
+				yield(Row{}, err)
 			}
 			return
 		}
@@ -93,7 +107,7 @@ func (b *Book) Rows(ctx context.Context, scope Scope, query Query) iter.Seq2[Row
 			err = p.readRows(ctx)
 		}
 		if err != nil {
-			fail(err)
+			yield(Row{}, err)
 			return
 		}
 		for i, it := range p.found.sorted() {

@@ -73,6 +73,8 @@ type query struct {
 
 	order []orderKey
 	token *paginate.Token
+	// execution is the one whose result is read; empty for a plain query.
+	execution string
 
 	scratch seriesRow // a query is read by one goroutine
 }
@@ -125,19 +127,25 @@ func (b *Book) compile(ctx context.Context, scope Scope, src Query) (*query, err
 
 // compileAt is compile with what now() means on a first page.
 func (b *Book) compileAt(ctx context.Context, scope Scope, src Query, now time.Time) (*query, error) {
-	if err := scope.Check(); err != nil {
-		return nil, err
-	}
 	q := &query{book: b, scope: scope, src: src, from: openPast, to: openFuture, now: now}
-	for _, step := range []func() error{q.compileRange, q.compileFilter, q.compileGroups, q.compileMeasures, q.compileNames, q.compileOrder, q.compilePage, q.compileConditions} {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	if err := q.fix(ctx); err != nil {
+	if err := q.compile(ctx); err != nil {
 		return nil, err
 	}
 	return q, nil
+}
+
+// compile understands the query. A token that it has already is that of a first
+// page whose moment was fixed before.
+func (q *query) compile(ctx context.Context) error {
+	if err := q.scope.Check(); err != nil {
+		return err
+	}
+	for _, step := range []func() error{q.compileRange, q.compileFilter, q.compileGroups, q.compileMeasures, q.compileNames, q.compileOrder, q.compilePage, q.compileConditions} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return q.fix(ctx)
 }
 
 func invalid(format string, args ...any) error {
@@ -677,6 +685,9 @@ func (q *query) binding() paginate.Binding {
 	}
 	text(strconv.FormatBool(q.src.ZeroFill))
 	number(int64(q.src.Limit))
+	if q.execution != "" {
+		text(q.execution)
+	}
 	return paginate.Binding{Scope: paginate.Digest("scope", string(q.scope.appendKey(nil))), Query: paginate.Digest("query", string(b))}
 }
 
