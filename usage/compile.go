@@ -700,6 +700,13 @@ func (q *query) fix(ctx context.Context) error {
 	if q.token == nil && at.Time.After(q.now) {
 		at = AsOf{} // what will have been booked by then is not known yet
 	}
+	if s := &q.src; q.token == nil && at.IsZero() && s.On == RecordedTime && !s.To.IsZero() && !s.To.After(q.now) {
+		// The range has ended: once it is settled, nothing is missing from it and
+		// the mark that is asked for next is above all of it.
+		if err := q.book.settle(ctx, s.To); err != nil {
+			return err
+		}
+	}
 	if q.token != nil {
 		if err := q.sameMoment(ctx, at); err != nil {
 			return err

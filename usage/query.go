@@ -18,7 +18,10 @@ type Query struct {
 	From, To time.Time
 	// On is EventTime (the record's Start) or RecordedTime (when it was
 	// booked). Defaults to EventTime. A range on recorded time selects records
-	// by their own Recorded; corrections apply as of AsOf all the same.
+	// by their own Recorded; corrections apply as of AsOf all the same. One
+	// that ended in the past is complete: no record is booked into it any more,
+	// however long a writer takes. (AsOf with a sequence asks for less: what of
+	// the range was booked by then. See [Book.Settled].)
 	On Clock
 
 	// Filter is an expression of package filter; empty is no condition. Its

@@ -32,7 +32,8 @@ type Store interface {
 	//      stable storage.
 	//  A5. Inserted entries get Sequence numbers, rising in their order and
 	//      above every one given before, and Recorded, which never decreases
-	//      with Sequence and is never before the batch's Now.
+	//      with Sequence and is never before the batch's Now, nor before what
+	//      is settled (C4).
 	//  A6. A record has at most one accepted correction, ever, however many
 	//      race for it.
 	//  A7. What is read back is what was booked: every digit, every byte, every
@@ -78,6 +79,12 @@ type Store interface {
 	//      where fewer are booked.
 	//  C3. State.Checkpoint is the newest held checkpoint at or below the mark,
 	//      and Coverage what was committed with it.
+	//  C4. With AsOf.Time the book is settled up to that time: after the call
+	//      returned, no record is ever booked with Recorded before it, not even
+	//      one of a batch whose Now is, nor after the store was opened again. So
+	//      a range of Recorded that has ended is complete. The Book never asks
+	//      with a time that its clock has not reached. A store that has to wait
+	//      for it waits no longer than ctx allows.
 	Checkpoint(ctx context.Context, at AsOf) (State, error)
 
 	// Commit moves the checkpoint.

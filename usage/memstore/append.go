@@ -51,12 +51,8 @@ func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEn
 	if uint64(s.rows)+uint64(inserted) > maxRows {
 		return nil, nil, fmt.Errorf("memstore: append: %w: a store holds at most %d records", usage.ErrTooLarge, uint32(maxRows))
 	}
-	s.newest = max(b.Now().UnixMicro(), s.newest)
-	if s.rows == 0 {
-		// An instant before 1970 is unlikely and allowed.
-		s.newest = b.Now().UnixMicro()
-	}
-	recorded := time.UnixMicro(s.newest).UTC()
+	s.floor = max(b.Now().UnixMicro(), s.floor)
+	recorded := time.UnixMicro(s.floor).UTC()
 	s.head.reserve(min(inserted, s.segmentRows()-s.head.len()), s.segmentRows())
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
@@ -80,7 +76,7 @@ func (s *Store) turn() int {
 	i := len(s.parts) - 1
 	full := s.head
 	s.parts[i].full = &full
-	s.parts = append(s.parts, part{base: s.rows, recorded: s.newest})
+	s.parts = append(s.parts, part{base: s.rows, recorded: s.floor})
 	s.head = head{}
 	return i
 }
@@ -114,11 +110,11 @@ func (s *Store) insert(e *usage.Entry, at *looked) {
 	put := row{
 		place:  n.seriesCode(n.pairOfCodes(at.tenant, n.meters.code(r.Meter)), &r.Dimensions),
 		source: at.source, verdict: n.verdictCode(&e.Verdict),
-		idForm: at.form, id: kept, recorded: s.newest, record: r,
+		idForm: at.form, id: kept, recorded: s.floor, record: r,
 	}
 	last := &s.parts[len(s.parts)-1]
 	if s.head.len() == 0 {
-		last.recorded = s.newest
+		last.recorded = s.floor
 	}
 	s.head.push(&put, &n.values)
 	s.index.shard(at.hash).insert(uint32(at.hash), s.rows)

@@ -11,6 +11,11 @@ import (
 // Checkpoint tells how far the store is; see [usage.Store] for the rules. With
 // both a time and a sequence the earlier of the two moments is meant.
 func (s *Store) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, error) {
+	if !at.Time.IsZero() {
+		if err := s.settle(ctx, ceilMicro(at.Time)); err != nil {
+			return usage.State{}, err
+		}
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.alive(ctx); err != nil {
@@ -39,4 +44,18 @@ func (s *Store) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, err
 		}
 	}
 	return state, nil
+}
+
+// settle has no row booked before an instant any more.
+func (s *Store) settle(ctx context.Context, us int64) error {
+	s.mu.RLock()
+	err, settled := s.alive(ctx), us <= s.floor
+	s.mu.RUnlock()
+	if err != nil || settled {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.floor = max(s.floor, us)
+	return nil
 }

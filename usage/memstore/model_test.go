@@ -23,6 +23,7 @@ type model struct {
 	corrected   map[int]int // row -> row of its correction
 	checkpoints []modelCheckpoint
 	rollups     map[modelKey][]version
+	floor       time.Time // nothing is booked before it any more
 }
 
 type modelCheckpoint struct {
@@ -85,8 +86,8 @@ func (s *model) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntr
 	}
 	out := b.Judge(modelLedger{s})
 	now := b.Now()
-	if n := len(s.records); n > 0 && now.Before(s.records[n-1].Recorded) {
-		now = s.records[n-1].Recorded
+	if now.Before(s.floor) {
+		now = s.floor
 	}
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
@@ -101,6 +102,7 @@ func (s *model) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntr
 			s.corrected[s.index[usage.Identity{Tenant: r.Tenant, Source: c.Source, ID: c.ID}]] = row
 		}
 		s.records = append(s.records, r)
+		s.floor = now
 		s.index[r.Identity()] = row
 		out[i].Sequence, out[i].Recorded = r.Sequence, r.Recorded
 	}
@@ -194,10 +196,13 @@ func (s *model) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, err
 	if err := ctx.Err(); err != nil {
 		return usage.State{}, err
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
 		return usage.State{}, usage.ErrClosed
+	}
+	if at.Time.After(s.floor) {
+		s.floor = at.Time
 	}
 	n := len(s.records)
 	if at.Sequence != 0 && at.Sequence < uint64(n) {

@@ -376,7 +376,7 @@ func TestAgainstModel(t *testing.T) {
 
 					at := usage.AsOf{}
 					if w.IntN(2) == 0 {
-						at.Time = clockStart.Add(time.Duration(w.IntN(60)) * time.Minute)
+						at.Time = w.now.Add(-time.Duration(w.IntN(40)) * time.Minute)
 					}
 					if w.IntN(3) == 0 {
 						at.Sequence = w.Uint64N(300)

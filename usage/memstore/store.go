@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 
@@ -28,8 +29,10 @@ type Store struct {
 	parts  []part // the last one has the head, all others are full
 	head   head
 	rows   uint32
-	newest int64 // when the newest row was booked
-	index  tables
+	// floor is the instant before which no further row is booked: when the
+	// newest one was, or a later one that Checkpoint was asked about.
+	floor int64
+	index tables
 
 	corrections map[uint32]correction // by row of the correction
 	corrected   map[uint32]uint32     // row -> row of its correction
@@ -77,6 +80,7 @@ func New(opts *Options) *Store {
 		figures:     mostFigures,
 		names:       newNames(),
 		parts:       []part{{}},
+		floor:       math.MinInt64,
 		corrections: make(map[uint32]correction),
 		corrected:   make(map[uint32]uint32),
 	}

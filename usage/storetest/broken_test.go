@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,6 +175,19 @@ func again(s usage.Store, b *usage.Batch, o usage.AppendOptions, records ...usag
 	return batch
 }
 
+// delayed prepares the records of a batch as if it were later.
+func delayed(s usage.Store, b *usage.Batch, now time.Time) *usage.Batch {
+	book, err := usage.New(s, &usage.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		panic(err)
+	}
+	batch, err := book.Prepare(usage.AppendOptions{AllOrNothing: b.AllOrNothing()}, recordsOf(b)...)
+	if err != nil {
+		panic(err)
+	}
+	return batch
+}
+
 func recordsOf(b *usage.Batch) []usage.Record {
 	out := make([]usage.Record, b.Len())
 	for i := range out {
@@ -243,6 +257,30 @@ func isVoid(r *usage.Record) bool { return r.Corrects != nil && r.Corrects.Kind 
 
 func has(e *usage.ReceiptEntry, code string) bool {
 	return slices.ContainsFunc(e.Violations, func(v usage.Violation) bool { return v.Code == code })
+}
+
+// unsettled answers as of a time and settles nothing.
+func unsettled(s *broken) {
+	s.checkpoint = func(ctx context.Context, at usage.AsOf) (usage.State, error) {
+		if at.Time.IsZero() {
+			return s.Store.Checkpoint(ctx, at)
+		}
+		now, err := s.Store.Checkpoint(ctx, usage.AsOf{})
+		if err != nil || now.Mark.Sequence == 0 {
+			return now, err
+		}
+		before := uint64(0)
+		for r, err := range s.Store.Scan(ctx, usage.Selection{Scope: usage.AllTenants(), Mark: now.Mark, RecordedTo: at.Time}) {
+			if err != nil {
+				return usage.State{}, err
+			}
+			before = max(before, r.Sequence)
+		}
+		if before == 0 {
+			return usage.State{Latest: now.Latest}, nil
+		}
+		return s.Store.Checkpoint(ctx, usage.AsOf{Sequence: before})
+	}
 }
 
 // faults are stores that break one rule each. spoil changes a store that wraps
@@ -325,9 +363,20 @@ var faults = []struct {
 	}},
 	{"recorded is the clock of the batch, also when it runs back", "A5_recorded_never_runs_back", func(s *broken) {
 		var clocks sync.Map
+		var settled atomic.Pointer[time.Time]
+		s.checkpoint = func(ctx context.Context, at usage.AsOf) (usage.State, error) {
+			if last := settled.Load(); last == nil || at.Time.After(*last) {
+				settled.Store(&at.Time)
+			}
+			return s.Store.Checkpoint(ctx, at)
+		}
 		answer(s, func(b *usage.Batch, i int, e *usage.ReceiptEntry) {
 			if e.Outcome == usage.Inserted {
-				clocks.Store(b.At(i).Record.Identity(), b.Now())
+				now := b.Now()
+				if last := settled.Load(); last != nil && last.After(now) {
+					now = last.UTC()
+				}
+				clocks.Store(b.At(i).Record.Identity(), now)
 			}
 		})
 		each(s, func(_ *usage.Selection, r *usage.Stored) bool {
@@ -922,6 +971,29 @@ var faults = []struct {
 			}
 			closed = true
 			return s.Store.Close()
+		}
+	}},
+	{"nothing is settled", "C4_settled_past_never_grows", unsettled},
+	{"what is settled is forgotten when an earlier moment is asked about", "C4_settled_past_never_grows", func(s *broken) {
+		unsettled(s)
+		var mu sync.Mutex
+		var floor time.Time
+		inner := s.checkpoint
+		s.checkpoint = func(ctx context.Context, at usage.AsOf) (usage.State, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !at.Time.IsZero() {
+				floor = at.Time
+			}
+			return inner(ctx, at)
+		}
+		s.append = func(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if b.Now().Before(floor) {
+				b = delayed(s.Store, b, floor)
+			}
+			return s.Store.Append(ctx, b)
 		}
 	}},
 	{"a closed store still has a state", "X2_calls_after_close", func(s *broken) {

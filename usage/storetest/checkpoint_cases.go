@@ -35,6 +35,11 @@ var checkpointCases = []aCase{
 		rule: "State.Checkpoint is the newest held checkpoint at or below the mark, Coverage what was committed with it, and Latest the newest of all.",
 		run:  newestHeldCheckpoint,
 	},
+	{
+		name: "C4_settled_past_never_grows",
+		rule: "After Checkpoint with AsOf.Time returned, no record is ever booked with Recorded before that time, also when its batch was prepared earlier: a range of Recorded that has ended is complete.",
+		run:  settledPastNeverGrows,
+	},
 }
 
 func markCoversAcknowledged(k *kit) {
@@ -82,7 +87,7 @@ func markCoversAcknowledged(k *kit) {
 
 func stateOfAnEmptyBook(k *kit) {
 	b := k.open(nil)
-	for _, at := range []usage.AsOf{{}, {Time: epoch}, {Time: epoch.AddDate(100, 0, 0)}, {Sequence: 7}} {
+	for _, at := range []usage.AsOf{{}, {Time: epoch}, {Time: epoch.AddDate(-100, 0, 0)}, {Sequence: 7}} {
 		s := b.stateAt(at)
 		if s.Mark.Sequence != 0 || !s.Recorded.IsZero() || s.Checkpoint != 0 || s.Latest != 0 || len(s.Coverage) != 0 {
 			k.Fatalf("the state of an empty book as of %+v is %+v", at, s)
@@ -103,6 +108,9 @@ func asOfTime(k *kit) {
 	all := b.everything()
 	check := func(at time.Time) {
 		k.Helper()
+		if at.After(b.clock.Now()) {
+			b.clock.set(at) // nobody asks about the future
+		}
 		var want usage.State
 		for _, r := range all {
 			if r.Recorded.Before(at) {
@@ -195,4 +203,60 @@ func newestHeldCheckpoint(k *kit) {
 	if s := b.stateAt(usage.AsOf{Sequence: at[5]}); len(s.Coverage) != 64<<10 || s.Coverage[1] != 31 {
 		k.Fatalf("the coverage changed when the caller changed its copy")
 	}
+}
+
+// settledPastNeverGrows books batches that are older than what was settled.
+func settledPastNeverGrows(k *kit) {
+	b := k.open(nil)
+	var floor time.Time
+	settle := func(at time.Time) {
+		k.Helper()
+		b.stateAt(usage.AsOf{Time: at})
+		if at.After(floor) {
+			floor = at
+		}
+	}
+	book := func(what string, batch *usage.Batch) {
+		k.Helper()
+		before := b.everything()
+		out := b.appendBatch(batch)
+		all := b.everything()
+		if len(all) != len(before)+batch.Len() {
+			k.Fatalf("%s: %d records are there, want %d", what, len(all), len(before)+batch.Len())
+		}
+		for i, r := range all[len(before):] {
+			if r.Recorded.Before(floor) {
+				k.Fatalf("%s: a record was booked at %s into what was settled up to %s", what, showTime(r.Recorded), showTime(floor))
+			}
+			if e := out[i].Recorded; !e.IsZero() && !e.Equal(r.Recorded) {
+				k.Fatalf("%s: the receipt says recorded %s, booked is %s", what, showTime(e), showTime(r.Recorded))
+			}
+		}
+		if got := b.stateAt(usage.AsOf{Time: floor}); len(before) > 0 && got.Mark.Sequence > before[len(before)-1].Sequence {
+			k.Fatalf("%s: the mark as of %s went up to %d after that time was settled", what, showTime(floor), got.Mark.Sequence)
+		}
+	}
+	inFlight := make([]*usage.Batch, 5)
+	for i := range inFlight {
+		inFlight[i] = b.prepare(uses(fmt.Sprintf("b%d-", i), 2)...)
+	}
+	b.clock.advance(time.Hour)
+	settle(b.clock.Now())
+	book("into an empty book", inFlight[0])
+	b.clock.advance(time.Hour)
+	settle(b.clock.Now().Add(-time.Microsecond))
+	book("behind others", inFlight[1])
+	b.clock.advance(time.Hour)
+	settle(b.clock.Now().In(time.FixedZone("", -7200)))
+	book("in a zone", inFlight[2])
+	b.clock.advance(time.Hour)
+	settle(b.clock.Now())
+	settle(epoch)
+	settle(floor.Add(-time.Minute))
+	book("after earlier moments were settled too", inFlight[3])
+	b.clock.set(epoch)
+	b.stateAt(usage.AsOf{Sequence: 1})
+	b.stateAt(usage.AsOf{})
+	book("after the clock ran back", b.prepare(use("new", 1)))
+	book("the oldest of all", inFlight[4])
 }

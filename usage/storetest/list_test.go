@@ -22,6 +22,7 @@ type list struct {
 	corrected   map[usage.Identity]usage.Identity
 	checkpoints []checkpoint
 	rollups     []version
+	floor       time.Time // nothing is booked before it any more
 }
 
 type checkpoint struct {
@@ -85,8 +86,8 @@ func (s *list) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry
 	defer s.mu.Unlock()
 	out := b.Judge(s)
 	recorded := b.Now()
-	if n := len(s.records); n > 0 && s.records[n-1].Recorded.After(recorded) {
-		recorded = s.records[n-1].Recorded
+	if s.floor.After(recorded) {
+		recorded = s.floor
 	}
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
@@ -100,6 +101,7 @@ func (s *list) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry
 		}
 		s.ids[r.Identity()] = len(s.records)
 		s.records = append(s.records, r)
+		s.floor = recorded
 		out[i].Sequence, out[i].Recorded = r.Sequence, recorded
 	}
 	return out, nil
@@ -215,6 +217,9 @@ func (s *list) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, erro
 		return usage.State{}, err
 	}
 	defer s.mu.Unlock()
+	if at.Time.After(s.floor) {
+		s.floor = at.Time.UTC()
+	}
 	var out usage.State
 	for i := range s.records {
 		r := &s.records[i]

@@ -74,6 +74,9 @@ func (w *world) pastOf(q *question) {
 			q.Mark = r.Sequence
 		}
 	}
+	if q.asOf.Time.After(w.clock.Now()) {
+		q.Mark = w.place() // the clock ran back: an instant in its future is now
+	}
 }
 
 // rangeOf gives the question a range; one of at most longest where that is not 0.

@@ -53,6 +53,12 @@ var workloadCases = []aCase{
 		workload: true,
 		run:      concurrentWriters,
 	},
+	{
+		name:     "W6_ended_ranges_of_recorded_time",
+		rule:     "A range of recorded time that ended in the past is complete when it is first read and never grows, however long batches are in flight: of adjacent ranges exactly one has a record.",
+		workload: true,
+		run:      endedRanges,
+	},
 }
 
 // seeds are the histories that a workload goes through: the first one under go
@@ -267,5 +273,113 @@ func concurrentWriters(k *kit) {
 			w.check(w.question())
 		}
 		w.roll(-1)
+	}
+}
+
+// endedRanges has writers whose batches are in flight for up to two
+// looks of a reader, who asks what was booked since it looked last: every record
+// is to be in exactly one of its ranges, and none of them ever grows.
+func endedRanges(k *kit) {
+	b := k.open(nil)
+	const writers, each = 4, 25
+	var mu sync.Mutex
+	looked := sync.NewCond(&mu)
+	looks, working := 0, writers
+	var failures []string
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		race(writers, func(w int) {
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				working--
+			}()
+			for i := range each {
+				mu.Lock()
+				until := looks + (w+i)%3
+				mu.Unlock()
+				batch, err := b.book.Prepare(usage.AppendOptions{}, use(fmt.Sprintf("w%d-%d", w, i), i))
+				mu.Lock()
+				for looks < until {
+					looked.Wait()
+				}
+				mu.Unlock()
+				if err == nil {
+					_, err = b.store.Append(b.ctx(), batch)
+				}
+				if err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					failures = append(failures, fmt.Sprintf("writer %d: Append: %v", w, err))
+					return
+				}
+			}
+		})
+	}()
+	type look struct {
+		from, to time.Time
+		records  []usage.Identity
+	}
+	read := func(from, to time.Time) ([]usage.Identity, error) {
+		var out []usage.Identity
+		for row, err := range b.book.Rows(b.ctx(), usage.AllTenants(), usage.Query{On: usage.RecordedTime, From: from, To: to}) {
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, row.Record.Identity())
+		}
+		return out, nil
+	}
+	var all []look
+	var fault error
+	from, busy := epoch, true
+	for busy {
+		mu.Lock()
+		busy = working > 0
+		mu.Unlock()
+		b.clock.advance(time.Millisecond)
+		to := b.clock.Now()
+		if fault == nil {
+			var ids []usage.Identity
+			ids, fault = read(from, to)
+			all = append(all, look{from, to, ids})
+			from = to
+		}
+		mu.Lock()
+		looks++
+		looked.Broadcast()
+		mu.Unlock()
+	}
+	<-written
+	for _, what := range failures {
+		k.Fatalf("%s", what)
+	}
+	if fault != nil {
+		k.Fatalf("reading a range: %v", fault)
+	}
+	// What was booked last may have been recorded where the clock still stood.
+	b.clock.advance(time.Hour)
+	ids, err := read(from, b.clock.Now())
+	if err != nil {
+		k.Fatalf("reading a range: %v", err)
+	}
+	all = append(all, look{from, b.clock.Now(), ids})
+	seen := map[usage.Identity]bool{}
+	for _, l := range all {
+		again, err := read(l.from, l.to)
+		if err != nil {
+			k.Fatalf("reading a range: %v", err)
+		}
+		b.sameIdentities(fmt.Sprintf("the range of Recorded from %s to %s, which had ended when it was first read, read again", showTime(l.from), showTime(l.to)), again, l.records)
+		for _, id := range again {
+			if seen[id] {
+				k.Fatalf("%v is in two adjacent ranges of Recorded", id)
+			}
+			seen[id] = true
+		}
+	}
+	if len(seen) != writers*each {
+		k.Fatalf("%d of %d booked records are in the ranges of Recorded that cover all time", len(seen), writers*each)
 	}
 }
