@@ -410,9 +410,9 @@ func TestMeterTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		memory, _ := usagetest.NewBook(t, nil)
-		calls := 0
+		var calls atomic.Int64
 		m := newMeter(t, meterOK, appendFunc(func(ctx context.Context, records ...usage.Record) (*usage.Receipt, error) {
-			if calls++; calls == 1 {
+			if calls.Add(1) == 1 {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
@@ -425,14 +425,14 @@ func TestMeterTimeout(t *testing.T) {
 		require.Equal(t, httpadapter.MeterStats{Booked: 2, Failures: 1}, m.Stats())
 
 		// Who waits for another's attempt stops waiting when the context ends.
-		calls = 0
+		calls.Store(0)
 		meterServe(t, m, 1)
 		stop := meterRun(t, m)
 		<-time.After(2 * time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, m.Flush(ctx), context.DeadlineExceeded)
-		require.Equal(t, 1, calls)
+		require.EqualValues(t, 1, calls.Load())
 		require.NoError(t, m.Flush(t.Context()))
 		stop()
 		require.Equal(t, httpadapter.MeterStats{Booked: 3, Failures: 2}, m.Stats())
