@@ -198,27 +198,42 @@ func (q *query) compileFilter() error {
 	if err != nil {
 		return fmt.Errorf("%w query: %w", ErrInvalid, err)
 	}
-	if q.filter, err = filter.Check(e, b.fields); err != nil {
+	c, err := filter.Check(e, b.fields)
+	if err != nil {
 		return fmt.Errorf("%w query: %w", ErrInvalid, err)
 	}
-	q.filterText = q.filter.String()
-	if err := q.refuseFormerMeters(); err != nil {
-		return err
+	return q.takeFilter(c)
+}
+
+// takeFilter takes in a condition that was checked against the Book's fields.
+func (q *query) takeFilter(c *filter.Checked) error {
+	q.filter, q.filterText = c, c.String()
+	if _, err := q.book.formerMeter(c); err != nil {
+		return invalid("filter: %w", err)
 	}
-	for _, ff := range q.filter.Fields() {
-		if f, ok := b.fields.resolve(ff.Name); ok && f.kind == dimensionField {
+	for _, ff := range c.Fields() {
+		if f, ok := q.book.fields.resolve(ff.Name); ok && f.kind == dimensionField {
 			q.needs = append(q.needs, f.names()...)
 		}
 	}
-	if values, ok := q.filter.Constraint("meter"); ok {
-		q.meters = []string{}
-		for _, v := range values {
-			if v.Type() == filter.TypeString {
-				q.meters = append(q.meters, b.catalogue.spellings(v.Str())...)
-			}
+	q.meters = q.book.metersOf(c)
+	return nil
+}
+
+// metersOf returns every spelling of the meters that a condition leaves; nil:
+// all.
+func (b *Book) metersOf(c *filter.Checked) []string {
+	values, ok := c.Constraint("meter")
+	if !ok {
+		return nil
+	}
+	meters := []string{}
+	for _, v := range values {
+		if v.Type() == filter.TypeString {
+			meters = append(meters, b.catalogue.spellings(v.Str())...)
 		}
 	}
-	return nil
+	return meters
 }
 
 // compileConditions compiles what is evaluated. It comes after the token is
@@ -255,14 +270,13 @@ func (q *query) compileConditions() error {
 	return nil
 }
 
-// refuseFormerMeters refuses a comparison of the meter with a name that it no
-// longer has: records of that name are read as those of the present one, so the
-// condition would never hold.
-func (q *query) refuseFormerMeters() error {
-	if !q.book.catalogue.renamed {
-		return nil
+// formerMeter refuses a comparison of the meter with a name that it no longer
+// has, and says where it stands: records of that name are read as those of the
+// present one, so the condition would never hold.
+func (b *Book) formerMeter(c *filter.Checked) (at filter.Span, fault error) {
+	if !b.catalogue.renamed {
+		return at, nil
 	}
-	var fault error
 	check := func(x filter.Expr, values ...filter.Expr) {
 		name, ok := x.(*filter.Name)
 		if !ok || name.Field == nil || name.Field.Name != "meter" {
@@ -270,13 +284,11 @@ func (q *query) refuseFormerMeters() error {
 		}
 		for _, v := range values {
 			if l, ok := v.(*filter.Literal); ok && fault == nil && l.Value.Type() == filter.TypeString {
-				if err := q.book.catalogue.refuseFormer(l.Value.Str()); err != nil {
-					fault = invalid("filter: %w", err)
-				}
+				at, fault = l.Span(), b.catalogue.refuseFormer(l.Value.Str())
 			}
 		}
 	}
-	filter.Walk(q.filter.Expr(), func(e filter.Expr) bool {
+	filter.Walk(c.Expr(), func(e filter.Expr) bool {
 		switch e := e.(type) {
 		case *filter.Binary:
 			check(e.X, e.Y)
@@ -288,7 +300,7 @@ func (q *query) refuseFormerMeters() error {
 		}
 		return true
 	})
-	return fault
+	return at, fault
 }
 
 func (q *query) compileGroups() error {
@@ -533,20 +545,24 @@ func (q *query) undeclared() bool {
 	return q.meters == nil || slices.ContainsFunc(q.meters, func(m string) bool { return q.book.catalogue.byName[m] == nil })
 }
 
-// compileNames refuses names that no meter of the query can have: all meters
-// that it selects are declared and closed, and none declares the name.
-func (q *query) compileNames() error {
+// allClosed returns the meters of some names if all of them are declared and
+// closed, nil otherwise.
+func (c *catalogue) allClosed(names []string) []*Meter {
 	var closed []*Meter
-	if q.meters == nil {
-		return nil
-	}
-	for _, name := range q.meters {
-		m := q.book.catalogue.byName[name]
+	for _, name := range names {
+		m := c.byName[name]
 		if m == nil || !m.Closed {
 			return nil
 		}
 		closed = append(closed, m)
 	}
+	return closed
+}
+
+// compileNames refuses names that no meter of the query can have: all meters
+// that it selects are declared and closed, and none declares the name.
+func (q *query) compileNames() error {
+	closed := q.book.catalogue.allClosed(q.meters)
 	if len(closed) == 0 {
 		return nil
 	}
