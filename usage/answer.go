@@ -33,6 +33,11 @@ func (b *Book) query(ctx context.Context, scope Scope, query Query) (*Page, erro
 	if err != nil {
 		return nil, err
 	}
+	return q.page(ctx)
+}
+
+// page reads the page that follows the query's token.
+func (q *query) page(ctx context.Context) (*Page, error) {
 	p, err := q.pager()
 	if err != nil {
 		return nil, err

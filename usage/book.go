@@ -75,6 +75,42 @@ type Options struct {
 	// slower.
 	TokenLifetime time.Duration
 
+	// JobSize is the highest number of records in one job. Defaults to 100,000.
+	JobSize int
+
+	// KeepJobs is how many jobs of an owner can be read, the latest ones. Older
+	// ones are worked on to their end and are gone after that. Defaults to
+	// 1,000.
+	KeepJobs int
+
+	// Jobs is how many jobs Run and Work do at once. Defaults to 2.
+	Jobs int
+
+	// Biller hears of what jobs have booked and rules call billable. Defaults to
+	// none: a job ends when its records are booked.
+	Biller Biller
+
+	// Executions is how many executions Run and Work do at once. Defaults to 4.
+	Executions int
+
+	// WaitingExecutions is how many executions of one owner may be unfinished at
+	// a time; one more is refused with ErrBusy. Defaults to 100.
+	WaitingExecutions int
+
+	// ExecutionLife is how long an execution can be read after it was accepted,
+	// and again after it was finished. Defaults to 24 hours.
+	ExecutionLife time.Duration
+
+	// TaskLease is how long a worker has a job or an execution before another
+	// one may take it; it is renewed as long as the worker lives. The clocks of
+	// the processes must not differ by as much. Defaults to one minute.
+	TaskLease time.Duration
+
+	// TaskInterval is the pause between two looks for the jobs and executions
+	// of other processes, by Run and by who waits for their end; those of this
+	// process are known at once. Defaults to one second.
+	TaskInterval time.Duration
+
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 
@@ -96,6 +132,10 @@ type Book struct {
 	// rollups is the coverage that was read last: queries of one checkpoint need
 	// not decode it again.
 	rollups atomic.Pointer[decodedCoverage]
+
+	taskStore TaskStore // nil: the store keeps no tasks
+	tasks     *taskRoom
+	results   *resultCache
 }
 
 // projection is a set of dimensions that rollups are kept by.
@@ -139,6 +179,11 @@ func New(store Store, opts *Options) (*Book, error) {
 	positive("RollBatch", &o.RollBatch, 100_000)
 	positive("MaxGroups", &o.MaxGroups, 1_000_000)
 	positive("AvgPlaces", &o.AvgPlaces, 18)
+	positive("JobSize", &o.JobSize, 100_000)
+	positive("KeepJobs", &o.KeepJobs, 1000)
+	positive("Jobs", &o.Jobs, 2)
+	positive("Executions", &o.Executions, 4)
+	positive("WaitingExecutions", &o.WaitingExecutions, 100)
 	if o.AvgPlaces > 100 {
 		faults = append(faults, fmt.Errorf("AvgPlaces is %d, at most 100 is allowed", o.AvgPlaces))
 	}
@@ -156,6 +201,9 @@ func New(store Store, opts *Options) (*Book, error) {
 	lasting("SnapshotHold", &o.SnapshotHold, time.Hour)
 	lasting("RollInterval", &o.RollInterval, 10*time.Second)
 	lasting("TokenLifetime", &o.TokenLifetime, o.SnapshotHold)
+	lasting("ExecutionLife", &o.ExecutionLife, 24*time.Hour)
+	lasting("TaskLease", &o.TaskLease, time.Minute)
+	lasting("TaskInterval", &o.TaskInterval, time.Second)
 
 	var err error
 	if b.catalogue, err = newCatalogue(o.Meters); err != nil {
@@ -178,6 +226,9 @@ func New(store Store, opts *Options) (*Book, error) {
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("usage: %w options: %w", ErrInvalid, errors.Join(faults...))
 	}
+	b.taskStore, _ = store.(TaskStore)
+	b.tasks = newTaskRoom(o.Jobs, o.Executions)
+	b.results = &resultCache{now: b.Now}
 	return b, nil
 }
 
@@ -291,6 +342,11 @@ func (b *Book) Prepare(o AppendOptions, records ...Record) (*Batch, error) {
 		return nil, fmt.Errorf("usage: append: %w: %d records in one batch, at most %d are allowed", ErrTooLarge, len(records), b.opts.BatchSize)
 	}
 	now := micro(b.now())
+	return b.prepare(o, now, now, records), nil
+}
+
+// prepare is Prepare with the instant as of which the rules judge.
+func (b *Book) prepare(o AppendOptions, now, asOf time.Time, records []Record) *Batch {
 	batch := &Batch{entries: make([]Entry, len(records)), allOrNothing: o.AllOrNothing, now: now}
 	judge := b.opts.Rules
 	if source, ok := judge.(rules.Source); ok {
@@ -304,11 +360,11 @@ func (b *Book) Prepare(o AppendOptions, records ...Record) (*Batch, error) {
 			continue
 		}
 		sub.r = &e.Record
-		j := judge.Judge(sub, now)
+		j := judge.Judge(sub, asOf)
 		e.Verdict = Verdict{State: j.Verdict, Billable: j.Billable, Version: j.Version}
 		e.Violations = append(e.Violations, j.Violations...)
 	}
-	return batch, nil
+	return batch
 }
 
 func (r *Record) isVoid() bool { return r.Corrects != nil && r.Corrects.Kind == Void }

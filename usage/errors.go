@@ -56,6 +56,25 @@ var (
 	// slower way.
 	ErrUnsupported = errors.New("not supported by this store")
 
+	// ErrTaskExists: a task with this ID, or with this Key of this owner, is
+	// stored already.
+	ErrTaskExists = errors.New("task exists already")
+
+	// ErrTaskChanged: the task was written or deleted by somebody else in the
+	// meantime.
+	ErrTaskChanged = errors.New("task changed")
+
+	// ErrKeyReused: the idempotency key, or the ID, belongs to a job that was
+	// submitted with other content.
+	ErrKeyReused = errors.New("key used for something else")
+
+	// ErrBusy: too many executions of the owner are not finished. See
+	// [BusyError].
+	ErrBusy = errors.New("too many at once")
+
+	// ErrNoResult: the execution is not complete, so it has no rows.
+	ErrNoResult = errors.New("no result")
+
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store closed")
 )

@@ -7,40 +7,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
 )
-
-// Run does the background work of the book until the context ends, and then
-// returns nil: it rolls, and looks for work again every Options.RollInterval.
-// It blocks: the host owns the goroutine. A step that fails is logged and tried
-// again after the next pause.
-//
-// Without Run every figure is right all the same and only gets slower to read.
-// Any number of processes may run it over the same store: one of them moves the
-// checkpoint, the others find it moved.
-func (b *Book) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		for {
-			did, err := b.Roll(ctx)
-			if err != nil && ctx.Err() == nil {
-				b.log.ErrorContext(ctx, "usagebook: roll failed, trying again later", "error", err)
-			}
-			if err != nil || !did {
-				break
-			}
-		}
-		timer.Reset(b.opts.RollInterval)
-	}
-}
 
 // Roll takes the next records, at most Options.RollBatch of them, into the
 // rollups and moves the checkpoint. It reports false when there was nothing

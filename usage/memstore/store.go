@@ -41,6 +41,8 @@ type Store struct {
 
 	rollups rollups // has a lock of its own, taken after mu or without it
 
+	tasks tasks // has a lock of its own
+
 	used sync.Pool // of *sums
 }
 
@@ -86,6 +88,7 @@ func New(opts *Options) *Store {
 	}
 	s.work.s = s
 	s.rollups.tables = make(map[rollupKind]*rollupTable)
+	s.tasks = newTasks()
 	return s
 }
 
@@ -95,6 +98,7 @@ func (s *Store) segmentRows() int { return 1 << s.shift }
 // would have; later calls return usage.ErrClosed. Closing twice is not an
 // error.
 func (s *Store) Close() error {
+	s.tasks.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rollups.mu.Lock()
