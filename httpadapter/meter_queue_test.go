@@ -509,6 +509,23 @@ func TestMeterFlush(t *testing.T) {
 	})
 }
 
+// Flush comes to an end under a load that never does.
+func TestMeterFlushUnderLoad(t *testing.T) {
+	t.Parallel()
+	memory, _ := usagetest.NewBook(t, nil)
+	book := &faultyBook{Book: memory}
+	m := newMeter(t, meterOK, book, httpadapter.MeterOptions{BatchSize: 1})
+	book.after = func(call int, _ []usage.Record) error {
+		if call < 100 {
+			meterServe(t, m, 1)
+		}
+		return nil
+	}
+	meterServe(t, m, 3)
+	require.NoError(t, m.Flush(t.Context()))
+	require.Equal(t, httpadapter.MeterStats{Booked: 3, Queued: 3}, m.Stats())
+}
+
 func TestMeterShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
