@@ -63,6 +63,13 @@
 // Params hold the figures of the message: first what the rule says under the
 // rule's own key, then what the record says.
 //
+// # KPIs
+//
+// A KPI defines a monthly figure: which records are of it, how the records of a
+// day and the days of a month add up, and what a silent day counts. KPIs are
+// written in Go or read by ParseKPIs, and a KPISet finds them by provider,
+// application and name. They judge no record; usage.Book.KPI works them out.
+//
 // # Names in filters
 //
 // A rule's filter is an expression of package filter over the fields of a

@@ -86,3 +86,27 @@ func ExampleHolder() {
 	// refused 2026-01
 	// verified 2026-02
 }
+
+// The definition of a figure, as a configuration file has it. usage.Book.KPI
+// works it out.
+func ExampleParseKPIs() {
+	list, err := rules.ParseKPIs([]byte(`[{
+		"provider": "demo", "application": "assetmonitor", "applicationDisplayName": "Asset Monitor",
+		"name": "asset-count", "units": ["asset"], "daily": "MAX", "monthly": "AVG", "preFill": "PREVIOUS"
+	}]`))
+	if err != nil {
+		panic(err)
+	}
+	set, err := rules.NewKPIs(list, nil)
+	if err != nil {
+		panic(err)
+	}
+	kpi, ok := set.Get(rules.KPIKey{Provider: "demo", Application: "assetmonitor", Name: "asset-count"})
+	fmt.Println(ok, kpi.DisplayName, kpi.Meter, kpi.Value, kpi.Factor, kpi.Daily, kpi.Monthly, kpi.PreFill)
+
+	_, err = rules.ParseKPIs([]byte(`[{"name": "k", "unit": "asset", "daily": "max"}]`))
+	fmt.Println(err)
+	// Output:
+	// true asset-count app-usage quantity 1 MAX AVG PREVIOUS
+	// rules: KPI 0 (k): unit: unknown key, allowed are provider, application, applicationDisplayName, name, displayName, units, filter, factor, daily, monthly, preFill, meter, value; KPI 0 (k): daily: unknown function "max", allowed are SUM, MAX, MIN, AVG, LAST, COUNT
+}

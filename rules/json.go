@@ -26,22 +26,25 @@ import (
 // positive, negative, nonNegative or nonPositive. Null is the same as leaving
 // the key out. The error is a *SetError that lists every fault. Parse reads
 // only; what rules mean is judged by New.
-func Parse(data []byte) ([]Rule, error) {
-	whole := faults{index: -1}
+func Parse(data []byte) ([]Rule, error) { return parse(data, "rule", decodeRule) }
+
+// parse reads a JSON array of what decode reads, which a fault calls noun.
+func parse[T any](data []byte, noun string, decode func([]byte, *faults) T) ([]T, error) {
+	whole := faults{index: -1, noun: noun}
 	if !utf8.Valid(data) {
 		whole.add("", "the text is not valid UTF-8")
 		return nil, setError(whole.list)
 	}
 	var items []json.RawMessage
 	if err := json.Unmarshal(data, &items); err != nil {
-		whole.addCause("", fmt.Errorf("expected a JSON array of rules: %w", located(data, err)))
+		whole.addCause("", fmt.Errorf("expected a JSON array of %ss: %w", noun, located(data, err)))
 		return nil, setError(whole.list)
 	}
 	var list []Fault
-	out := make([]Rule, len(items))
+	out := make([]T, len(items))
 	for i, item := range items {
-		f := faults{index: i}
-		out[i] = decodeRule(item, &f)
+		f := faults{index: i, noun: noun}
+		out[i] = decode(item, &f)
 		list = append(list, f.list...)
 	}
 	if err := setError(list); err != nil {
@@ -65,20 +68,22 @@ func located(data []byte, err error) error {
 
 // UnmarshalJSON reads one rule as [Parse] does. The rule is changed only if it
 // is read without fault.
-func (r *Rule) UnmarshalJSON(data []byte) error {
+func (r *Rule) UnmarshalJSON(data []byte) error { return unmarshal(r, data, "rule", decodeRule) }
+
+func unmarshal[T any](to *T, data []byte, noun string, decode func([]byte, *faults) T) error {
 	if string(data) == "null" {
 		return nil
 	}
-	f := faults{index: -1}
+	f := faults{index: -1, noun: noun}
 	if !utf8.Valid(data) {
 		f.add("", "the text is not valid UTF-8")
 		return setError(f.list)
 	}
-	out := decodeRule(data, &f)
+	out := decode(data, &f)
 	if err := setError(f.list); err != nil {
 		return err
 	}
-	*r = out
+	*to = out
 	return nil
 }
 
@@ -194,12 +199,15 @@ var limitProperties = []property[Limits]{
 	sign(func(l *Limits) *Sign { return &l.Sign }),
 }
 
-func decodeRule(data []byte, f *faults) Rule {
-	var r Rule
+func decodeRule(data []byte, f *faults) Rule { return decodeNamed(data, f, ruleProperties) }
+
+// decodeNamed reads an object that has a name.
+func decodeNamed[T any](data []byte, f *faults, properties []property[T]) T {
+	var out T
 	list, err := members(data)
 	if err != nil {
 		f.addCause("", err)
-		return r
+		return out
 	}
 	// The name comes first, so that every fault can carry it.
 	for _, m := range list {
@@ -207,10 +215,10 @@ func decodeRule(data []byte, f *faults) Rule {
 			f.rule, _ = readText(m.value)
 		}
 	}
-	for _, fault := range decode(&r, list, ruleProperties) {
+	for _, fault := range decode(&out, list, properties) {
 		f.addCause(fault.key, fault.err)
 	}
-	return r
+	return out
 }
 
 // keyFault is what is wrong with the value of a key.
@@ -308,28 +316,28 @@ func marshal(value any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }
 
-func text(key string, at func(*Rule) *string) property[Rule] {
-	return property[Rule]{
+func text[T any](key string, at func(*T) *string) property[T] {
+	return property[T]{
 		key,
-		func(r *Rule, raw json.RawMessage) (err error) { *at(r), err = readText(raw); return err },
-		func(r *Rule) any {
-			if *at(r) == "" {
+		func(t *T, raw json.RawMessage) (err error) { *at(t), err = readText(raw); return err },
+		func(t *T) any {
+			if *at(t) == "" {
 				return nil
 			}
-			return *at(r)
+			return *at(t)
 		},
 	}
 }
 
-func texts(key string, at func(*Rule) *[]string) property[Rule] {
-	return property[Rule]{
+func texts[T any](key string, at func(*T) *[]string) property[T] {
+	return property[T]{
 		key,
-		func(r *Rule, raw json.RawMessage) (err error) { *at(r), err = readTexts(raw); return err },
-		func(r *Rule) any {
-			if *at(r) == nil {
+		func(t *T, raw json.RawMessage) (err error) { *at(t), err = readTexts(raw); return err },
+		func(t *T) any {
+			if *at(t) == nil {
 				return nil
 			}
-			return *at(r)
+			return *at(t)
 		},
 	}
 }
