@@ -182,7 +182,7 @@ func (e *DecodeError) Unwrap() error { return e.cause }
 //	event                                   record
 //	id                                      id
 //	source                                  source
-//	tenant (Options.TenantAttribute),       tenant; when both are given they must
+//	tenant (or TenantAttribute),            tenant; when both are given they must
 //	  else data.tenant                        be the same
 //	type, unless there is data.meter        meter
 //	time, unless there is data.start        start; one of them is required
@@ -190,7 +190,7 @@ func (e *DecodeError) Unwrap() error { return e.cause }
 //	data.values, data.quantity              values
 //	data.dimensions                         dimensions
 //	subject                                 the dimension "subject"
-//	other extension attributes              dimensions, if Options ask for it
+//	other extension attributes              dimensions, with ExtensionDimensions
 //	data.corrects                           corrects
 //	specversion                             must be "1.0"
 //	datacontenttype                         must be JSON if it is given
