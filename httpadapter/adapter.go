@@ -261,7 +261,7 @@ func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 	ctx, cancel := context.WithTimeout(r.Context(), a.opts.Timeout)
 	defer cancel()
-	c := &Call{Request: r.WithContext(ctx), Book: a.book, Catalogue: a.catalogue, Operation: a.opts.NewID(), adapter: a, w: out}
+	c := &Call{Request: r.WithContext(ctx), asked: r, Book: a.book, Catalogue: a.catalogue, Operation: a.opts.NewID(), adapter: a, w: out}
 	c.Log = a.opts.Logger.With("operation", c.Operation)
 	defer func() {
 		a.buffers.put(c.body)
@@ -319,6 +319,8 @@ func (c *Call) serve() error {
 			Allowed: "Allowed: " + strings.Join(allowed, ", ") + "."}
 	}
 	c.route, c.names = found, values
+	// As a mux does: what wraps the adapter, such as Meter, sees the route.
+	c.asked.Pattern = found.Method + " " + a.opts.Prefix + documentPath(found.Path)
 	c.Log = c.Log.With("route", found.Method+" "+found.Path)
 	if !found.Public {
 		if err := c.authenticate(); err != nil {

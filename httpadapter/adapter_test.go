@@ -256,6 +256,15 @@ func TestLimiterForgetsTheSilent(t *testing.T) {
 	require.ErrorContains(t, err, "at least 1 at once")
 }
 
+func TestWhatWrapsTheAdapterSeesTheRoute(t *testing.T) {
+	t.Parallel()
+	a := newAdapter(t, httpadapter.Options{Prefix: "/usage"})
+	r := httptest.NewRequest("GET", "/usage/echo/acme", nil)
+	r.Header.Set("Authorization", "Bearer acme")
+	a.ServeHTTP(httptest.NewRecorder(), r)
+	require.Equal(t, "GET /usage/echo/{name}", r.Pattern)
+}
+
 func TestMounting(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -28,16 +28,16 @@ type Call struct {
 	// Log has the operation id, API and route in its attributes.
 	Log *slog.Logger
 
-	adapter  *Adapter
-	api      *api
-	route    *route
-	w        *response
-	names    []string // path parameters: the route's segments have the names
-	query    []parameter
-	body     []byte
-	media    string
-	problem  *Problem
-	deadline time.Time
+	asked   *http.Request // as the server gave it
+	adapter *Adapter
+	api     *api
+	route   *route
+	w       *response
+	names   []string // path parameters: the route's segments have the names
+	query   []parameter
+	body    []byte
+	media   string
+	problem *Problem
 }
 
 // Context returns the request's context.

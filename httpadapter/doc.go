@@ -41,6 +41,12 @@
 // the API's Fail gives it the documented body. Nothing of an internal error is
 // shown: the body carries the operation id that the log line has too.
 //
+// # Metering
+//
+// [Meter] wraps a handler of the host and books one record for each request it
+// serves, in batches of its own: what the routes of package purecloud report.
+// Its queue is in memory; see there what that means.
+//
 // # What it does not do
 //
 // It authenticates nobody itself, terminates no TLS and trusts no forwarding
