@@ -152,7 +152,7 @@ func TestCoreStaysSmall(t *testing.T) {
 	}
 	require.NoError(t, err)
 	dec := json.NewDecoder(strings.NewReader(string(out)))
-	kits := []string{"usage/storetest", "usage/usagetest", "httpadapter/internal/golden"}
+	kits := []string{"usage/storetest", "usage/usagetest", "httpadapter/internal/golden", "httpadapter/internal/demo"}
 	packages := 0
 	for {
 		var p struct {
