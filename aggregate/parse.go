@@ -132,7 +132,7 @@ scan:
 	}
 	s.offset = i
 	end := i
-	if point == end-1 {
+	if point >= 0 && point == end-1 {
 		return s, "a digit must follow the decimal point"
 	}
 	if end == start {

@@ -46,6 +46,7 @@ var importRules = []importRule{
 	{"usage/*", []string{"usage", "filter", "filter/sqlfilter", "aggregate"}, "stores parse no text, judge no rule and see no token"},
 	{"httpadapter", []string{"usage", "usage/...", "filter", "aggregate", "paginate", "rules"}, "the shared HTTP part knows no vendor"},
 	{"httpadapter/internal", []string{"httpadapter/internal/..."}, "test tools know handlers and nothing of usage"},
+	{"httpadapter/internal/demo", []string{"httpadapter", "usage"}, "what the tests of every API share"},
 	{"httpadapter/*", []string{"httpadapter", "usage", "filter", "aggregate", "paginate", "rules"}, "vendors don't know each other"},
 	{"examples", []string{"..."}, "examples show everything"},
 }

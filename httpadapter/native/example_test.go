@@ -33,7 +33,7 @@ func ExampleDecode() {
 	// Output:
 	// [acme]
 	// inserted []
-	// rejected [values.quantity: not a number: "many": byte 0: a digit must follow the decimal point (syntax)]
+	// rejected [values.quantity: not a number: "many": byte 0: expected a digit (syntax)]
 	// rejected [record: line 4: 3 cells where the header has 7 (syntax)]
 }
 
