@@ -317,7 +317,7 @@ func (b *Book) completeTask(ctx context.Context, owner, id string) (*Task, error
 
 // workExecution answers a claimed execution and writes down that it did.
 func (b *Book) workExecution(ctx context.Context, h *hold) error {
-	t := h.task
+	t := h.claimed
 	head, err := headOfExecution(t)
 	if err != nil {
 		return err
@@ -326,11 +326,11 @@ func (b *Book) workExecution(ctx context.Context, h *hold) error {
 	if t.Attempts > maxExecutionAttempts {
 		err = fmt.Errorf("given up after %d attempts", t.Attempts-1)
 	} else {
-		own := *t
-		own.Body = h.body
-		keep, err = b.answerExecution(ctx, &own)
+		keep, err = b.answerExecution(ctx, t)
 	}
-	if ctx.Err() != nil || err != nil && t.Attempts < maxExecutionAttempts && !permanent(err) {
+	switch {
+	case err == nil || permanent(err):
+	case ctx.Err() != nil || errors.Is(err, errNewerForm) || t.Attempts < maxExecutionAttempts:
 		return err
 	}
 	head.Finished = b.Now()

@@ -229,8 +229,10 @@ func (b *Book) fillJob(t *Task, req *JobRequest) error {
 		sum := sha256.Sum256(t.Body)
 		w.head.Digest = hex.EncodeToString(sum[:])
 	}
-	if t.Due = t.Created; !open {
-		t.Due, w.head.Finished = time.Time{}, b.Now()
+	if now := b.Now(); open {
+		t.Due = now
+	} else {
+		w.head.Finished = now
 	}
 	if t.Head, err = w.marshalHead(); err != nil {
 		return err

@@ -25,16 +25,16 @@ type jobWork struct {
 // them. It may be begun again after any of its steps: a record that was booked
 // is a Duplicate then, and has the verdict that it was booked with.
 func (b *Book) workJob(ctx context.Context, h *hold) error {
-	head, err := headOfJob(h.task)
+	head, err := headOfJob(h.claimed)
 	if err != nil {
 		return err
 	}
-	w := &jobWork{book: b, created: h.task.Created, head: *head}
-	switch err := w.read(h.body); {
+	w := &jobWork{book: b, created: h.claimed.Created, head: *head}
+	switch err := w.read(h.claimed.Body); {
 	case errors.Is(err, errNewerForm):
 		return err // another process knows it
 	case err != nil:
-		b.log.ErrorContext(ctx, "usagebook: a job is lost, because its body cannot be read", "id", h.task.ID, "error", err)
+		b.log.ErrorContext(ctx, "usagebook: a job is lost, because its body cannot be read", "id", h.name.id, "error", err)
 		return w.lose(ctx, h, err)
 	}
 	for from := 0; from < len(w.records); from += b.opts.BatchSize {
@@ -79,7 +79,7 @@ func (w *jobWork) finish(ctx context.Context, h *hold) error {
 	if err := h.finish(ctx, head, body, time.Time{}); err != nil {
 		return err
 	}
-	w.book.forgetJobs(ctx, h.task.Owner)
+	w.book.forgetJobs(ctx, h.claimed.Owner)
 	return nil
 }
 
@@ -104,7 +104,7 @@ func (w *jobWork) progress(ctx context.Context, h *hold) error {
 	}
 	err = h.put(ctx, func(t *Task) { t.Head, t.Due = head, w.book.Now().Add(w.book.opts.TaskLease) })
 	if err != nil && !errors.Is(err, errLost) {
-		w.book.log.WarnContext(ctx, "usagebook: the progress of a job could not be written", "id", h.name().id, "error", err)
+		w.book.log.WarnContext(ctx, "usagebook: the progress of a job could not be written", "id", h.name.id, "error", err)
 		return nil
 	}
 	return err

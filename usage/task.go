@@ -47,12 +47,10 @@ type Task struct {
 // [Book.Submit] and [Book.Execute] rest on. Without it these return
 // [ErrUnsupported], and everything else works.
 //
-// All methods are safe for concurrent use, return ErrClosed after Close, and
-// end with the context's error when it is cancelled. Kind, ID, Owner and Key are
-// valid UTF-8 without NUL and compare by their bytes.
-//
-// The numbered rules below are the contract; package storetest has a case of
-// the same number for each.
+// All methods are safe for concurrent use and return ErrClosed after Close.
+// Kind, ID, Owner and Key are valid UTF-8 without NUL and compare by their
+// bytes. The numbered rules below are the contract; package storetest has a case
+// of the same number for each.
 type TaskStore interface {
 	// PutTask writes a task.
 	//
@@ -102,6 +100,8 @@ type TaskStore interface {
 	//
 	//  T13. It deletes exactly the tasks whose Expires is not zero and not after
 	//       now, and returns how many. Their IDs and Keys are free again.
+	//  T14. A cancelled context ends this and every method above with its
+	//       error, and nothing is changed then.
 	DeleteTasks(ctx context.Context, now time.Time) (int, error)
 }
 

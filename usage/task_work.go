@@ -16,6 +16,9 @@ const (
 	// after twice as long each time, and at last every longestPause.
 	firstPause   = time.Second
 	longestPause = 5 * time.Minute
+	// newerPause is how long a task that this release cannot read is left to
+	// newer ones.
+	newerPause = 30 * time.Second
 	// putTimeout bounds the writes that end the work on a task: they happen
 	// even when the context of the work has ended, so that the work is neither
 	// done again nor waits for its lease to run out.
@@ -43,7 +46,7 @@ type taskRoom struct {
 	runs  atomic.Int32  // calls of Run that are under way
 
 	mu      sync.Mutex // guards what follows
-	running map[taskName]context.CancelCauseFunc
+	running map[taskName]*hold
 	waiting map[taskName]map[chan struct{}]struct{}
 }
 
@@ -51,7 +54,7 @@ func newTaskRoom(jobs, executions int) *taskRoom {
 	return &taskRoom{
 		wakes:   map[string]chan struct{}{taskJob: make(chan struct{}, 1), taskExecution: make(chan struct{}, 1)},
 		slots:   map[string]chan struct{}{taskJob: make(chan struct{}, jobs), taskExecution: make(chan struct{}, executions)},
-		running: make(map[taskName]context.CancelCauseFunc),
+		running: make(map[taskName]*hold),
 		waiting: make(map[taskName]map[chan struct{}]struct{}),
 	}
 }
@@ -64,24 +67,26 @@ func (r *taskRoom) wake(kind string) {
 	}
 }
 
-func (r *taskRoom) began(name taskName, cancel context.CancelCauseFunc) {
+func (r *taskRoom) began(h *hold) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.running[name] = cancel
+	r.running[h.name] = h
 }
 
-func (r *taskRoom) ended(name taskName) {
+func (r *taskRoom) ended(h *hold) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.running, name)
+	if r.running[h.name] == h { // and not another worker that took it over
+		delete(r.running, h.name)
+	}
 }
 
 // cancel ends the work on a task in this process, if there is any.
 func (r *taskRoom) cancel(name taskName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if cancel := r.running[name]; cancel != nil {
-		cancel(errCancelled)
+	if h := r.running[name]; h != nil {
+		h.cancel(errCancelled)
 	}
 }
 
@@ -169,17 +174,16 @@ func (b *Book) awaitTask(ctx context.Context, name taskName, wait time.Duration,
 
 // hold is a task that this process has claimed.
 type hold struct {
-	book *Book
-	body []byte
+	book    *Book
+	name    taskName
+	claimed *Task // as it was claimed; not to be changed
+	cancel  context.CancelCauseFunc
+	head    []byte // what the Head is to be when the task is given back; nil: as it is
 
 	mu     sync.Mutex // guards what follows
-	task   *Task      // as it was written last; its Body is left alone
-	head   []byte     // what the Head is to be when the task is given back
+	task   *Task      // as it was written last, without its Body
 	closed bool       // finished, given back or lost
-	cancel context.CancelCauseFunc
 }
-
-func (h *hold) name() taskName { return taskName{h.task.Kind, h.task.ID} }
 
 // put writes the task with a change, unless somebody else has it now.
 func (h *hold) put(ctx context.Context, change func(t *Task)) error {
@@ -193,7 +197,6 @@ func (h *hold) write(ctx context.Context, change func(t *Task)) error {
 		return errLost
 	}
 	next := *h.task
-	next.Body = nil
 	change(&next)
 	err := h.book.taskStore.PutTask(ctx, &next)
 	if errors.Is(err, ErrTaskChanged) {
@@ -202,7 +205,7 @@ func (h *hold) write(ctx context.Context, change func(t *Task)) error {
 		return errLost
 	}
 	if err == nil {
-		next.Body = nil
+		next.Body = nil // which leaves the stored one alone the next time
 		h.task = &next
 	}
 	return err
@@ -216,7 +219,7 @@ func (h *hold) end(ctx context.Context, change func(t *Task)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	err := h.write(ctx, change)
-	h.closed = true
+	h.closed = h.closed || err == nil
 	return err
 }
 
@@ -224,7 +227,7 @@ func (h *hold) end(ctx context.Context, change func(t *Task)) error {
 func (h *hold) finish(ctx context.Context, head, body []byte, expires time.Time) error {
 	err := h.end(ctx, func(t *Task) { t.Due, t.Expires, t.Head, t.Body = time.Time{}, expires, head, body })
 	if err == nil {
-		h.book.tasks.tell(h.name())
+		h.book.tasks.tell(h.name)
 	}
 	return err
 }
@@ -252,7 +255,7 @@ func (h *hold) renew(ctx context.Context) (stop func()) {
 				return
 			}
 			if err != nil {
-				h.book.log.WarnContext(ctx, "usagebook: the lease of a task could not be renewed", "kind", h.name().kind, "id", h.name().id, "error", err)
+				h.book.log.WarnContext(ctx, "usagebook: the lease of a task could not be renewed", "kind", h.name.kind, "id", h.name.id, "error", err)
 			}
 		}
 	}()
@@ -281,9 +284,11 @@ func (b *Book) claim(ctx context.Context, kind string) (*Task, error) {
 func (b *Book) work(parent context.Context, t *Task) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	h := &hold{book: b, task: t, body: t.Body, cancel: cancel}
-	name := h.name()
-	b.tasks.began(name, cancel)
+	name := taskName{t.Kind, t.ID}
+	own := *t
+	own.Body = nil
+	h := &hold{book: b, name: name, claimed: t, cancel: cancel, task: &own}
+	b.tasks.began(h)
 	stop := h.renew(ctx)
 	err := guarded(func() error {
 		if t.Kind == taskJob {
@@ -292,7 +297,8 @@ func (b *Book) work(parent context.Context, t *Task) error {
 		return b.workExecution(ctx, h)
 	})
 	stop()
-	b.tasks.ended(name)
+	b.tasks.ended(h)
+	attempts, pause := t.Attempts, pauseAfter(t.Attempts)
 	switch cause := context.Cause(ctx); {
 	case err == nil || errors.Is(cause, errCancelled):
 		return nil
@@ -300,12 +306,13 @@ func (b *Book) work(parent context.Context, t *Task) error {
 		b.log.InfoContext(ctx, "usagebook: somebody else has a task that this worker began", "kind", name.kind, "id", name.id)
 		return nil
 	case parent.Err() != nil:
-		b.giveBack(ctx, h, b.Now(), t.Attempts-1)
+		b.giveBack(ctx, h, b.Now(), attempts-1)
 		return parent.Err()
+	case errors.Is(err, errNewerForm):
+		attempts, pause = attempts-1, newerPause // it is no fault of the task
 	}
-	pause := pauseAfter(t.Attempts)
 	b.log.ErrorContext(ctx, "usagebook: a task failed, trying again later", "kind", name.kind, "id", name.id, "attempts", t.Attempts, "pause", pause, "error", err)
-	b.giveBack(ctx, h, b.Now().Add(pause), t.Attempts)
+	b.giveBack(ctx, h, b.Now().Add(pause), attempts)
 	return err
 }
 
@@ -318,7 +325,7 @@ func (b *Book) giveBack(ctx context.Context, h *hold, due time.Time, attempts in
 		}
 	})
 	if err != nil && !errors.Is(err, errLost) {
-		b.log.WarnContext(ctx, "usagebook: a task could not be given back and waits for its lease to run out", "kind", h.name().kind, "id", h.name().id, "error", err)
+		b.log.WarnContext(ctx, "usagebook: a task could not be given back and waits for its lease to run out", "kind", h.name.kind, "id", h.name.id, "error", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/usage"
@@ -69,5 +70,16 @@ func callsAfterClose(k *kit) {
 			err = e
 		}
 		check("Group", err)
+	}
+	if s, ok := b.store.(usage.TaskStore); ok {
+		check("PutTask", s.PutTask(b.ctx(), newTask("late")))
+		_, err = s.Task(b.ctx(), "job", "late")
+		check("Task", err)
+		_, err = s.Tasks(b.ctx(), usage.TaskSelection{Kind: "job", Owner: taskOwner})
+		check("Tasks", err)
+		_, err = s.ClaimTask(b.ctx(), "job", epoch, time.Minute)
+		check("ClaimTask", err)
+		_, err = s.DeleteTasks(b.ctx(), epoch)
+		check("DeleteTasks", err)
 	}
 }

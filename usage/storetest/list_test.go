@@ -22,6 +22,7 @@ type list struct {
 	corrected   map[usage.Identity]usage.Identity
 	checkpoints []checkpoint
 	rollups     []version
+	tasks       taskList
 	floor       time.Time // nothing is booked before it any more
 }
 
