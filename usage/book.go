@@ -33,6 +33,9 @@ type Options struct {
 	// record of sound shape is booked, unverified.
 	Rules Rules
 
+	// KPIs define monthly figures for [Book.KPI]. Defaults to none.
+	KPIs []rules.KPI
+
 	// Rollups are further projections to keep rollups by: sets of dimension
 	// names. Tenant and meter are part of each. The full series and (tenant,
 	// meter) alone are always kept.
@@ -126,6 +129,7 @@ type Book struct {
 	catalogue   *catalogue
 	fields      *fields
 	projections []projection
+	kpis        *rules.KPISet
 	tokens      *paginate.Sealer
 	now         func() time.Time
 	log         *slog.Logger
@@ -212,6 +216,9 @@ func New(store Store, opts *Options) (*Book, error) {
 	}
 	b.fields = newFields(b.catalogue)
 	if b.projections, err = newProjections(o.Rollups); err != nil {
+		faults = append(faults, err)
+	}
+	if b.kpis, err = b.newKPIs(o.KPIs); err != nil {
 		faults = append(faults, err)
 	}
 	if b.now = o.Now; b.now == nil {
