@@ -458,6 +458,9 @@ type applyStage struct {
 	// windowed: the first two groups are the bounds of the record's window.
 	windowed bool
 	inner    []applyStage
+	// weight is what a group counts for while it is held: one for itself and
+	// one for each stage that its rows go through.
+	weight int
 	// carry are the cells of the rows of inner that come after the groups; open
 	// rows go on as they are.
 	carry []int
@@ -597,12 +600,23 @@ func grouping(p *filter.Pipeline) bool {
 	})
 }
 
+func countStages(stages []applyStage) int {
+	n := len(stages)
+	for i := range stages {
+		n += countStages(stages[i].inner)
+		for _, b := range stages[i].branches {
+			n += countStages(b)
+		}
+	}
+	return n
+}
+
 func (a *apply) compileGroup(s *applyStage, at applyPlace, cut bool) {
 	src := s.src
 	for _, g := range src.Groups {
 		s.groups = append(s.groups, a.slot(at, g.Name))
 	}
-	s.windowed = cut
+	s.windowed, s.weight = cut, 1
 	for _, m := range src.Measures {
 		s.exprs = append(s.exprs, a.measure(at, m))
 	}
@@ -610,6 +624,7 @@ func (a *apply) compileGroup(s *applyStage, at applyPlace, cut bool) {
 		return
 	}
 	s.inner = a.compileStages(src.Inner, at, false)
+	s.weight += countStages(s.inner)
 	if src.Open {
 		return
 	}

@@ -186,7 +186,7 @@ func (g *groupSink) push(r *applyRow) error {
 			}
 		}
 		if group.tallies[i].add(m, v, &g.cell) {
-			if err := g.hold(); err != nil {
+			if err := g.hold(1); err != nil {
 				return err
 			}
 		}
@@ -194,9 +194,9 @@ func (g *groupSink) push(r *applyRow) error {
 	return nil
 }
 
-func (g *groupSink) hold() error {
-	g.held++
-	return g.run.hold(1)
+func (g *groupSink) hold(n int) error {
+	g.held += n
+	return g.run.hold(n)
 }
 
 func (g *groupSink) release(n int) {
@@ -213,7 +213,7 @@ func (g *groupSink) group(values []filter.Value) (*applyGroup, error) {
 	if x := g.groups[string(g.key)]; x != nil {
 		return x, nil
 	}
-	if err := g.hold(); err != nil {
+	if err := g.hold(g.s.weight); err != nil {
 		return nil, err
 	}
 	x := &applyGroup{key: slices.Clone(values)}
@@ -258,7 +258,7 @@ func (g *groupSink) finish() error {
 func (g *groupSink) emit(x *applyGroup) error {
 	row := applyRow{cells: append(g.values[:0], x.key...)}
 	if x.inner == nil {
-		released := 1
+		released := g.s.weight
 		for i := range x.tallies {
 			v, err := x.tallies[i].cell(g.run.a, &g.s.src.Measures[i])
 			if err != nil {
@@ -274,7 +274,7 @@ func (g *groupSink) emit(x *applyGroup) error {
 	if err := x.inner.finish(); err != nil {
 		return err
 	}
-	g.release(1)
+	g.release(g.s.weight)
 	return x.out.drain(func(r *applyRow) error {
 		if g.s.src.Open {
 			return g.next.push(r)

@@ -34,6 +34,10 @@ func (r *applyRun) hold(n int) error {
 
 func (r *applyRun) release(n int) { r.held -= n }
 
+// weight is what a row counts for while it is held: one, unless it has more cells
+// than a row of a Query can have.
+func (r *applyRow) weight() int { return 1 + len(r.cells)/(maxGroupFields+maxMeasures+1) }
+
 // tick looks at the context now and then: rows that are pushed from memory pass
 // no store that would.
 func (r *applyRun) tick() error {
@@ -184,7 +188,7 @@ type bufferSink struct {
 }
 
 func (b *bufferSink) push(r *applyRow) error {
-	if err := b.run.hold(1); err != nil {
+	if err := b.run.hold(r.weight()); err != nil {
 		return err
 	}
 	b.rows = append(b.rows, r.clone())
@@ -196,8 +200,12 @@ func (b *bufferSink) finish() error { return nil }
 // drain gives the rows away and lets them go.
 func (b *bufferSink) drain(push func(*applyRow) error) error {
 	rows := b.rows
+	if len(rows) == 0 {
+		return nil
+	}
 	b.rows = nil
-	defer func() { b.run.release(len(rows)) }()
+	held := len(rows) * rows[0].weight() // rows of one place have the same cells
+	defer func() { b.run.release(held) }()
 	for i := range rows {
 		if err := b.run.tick(); err != nil {
 			return err
@@ -354,7 +362,7 @@ func (k *keptRows) add(keys []filter.Value, r *applyRow) error {
 	k.at++
 	switch {
 	case k.most < 0 || len(k.rows) < k.most:
-		if err := k.run.hold(1); err != nil {
+		if err := k.run.hold(r.weight()); err != nil {
 			return err
 		}
 		x.keys, x.row = slices.Clone(keys), r.clone()
@@ -381,7 +389,10 @@ func restore(rows []keptRow) {
 
 // give pushes rows, and lets go of all that were kept.
 func (k *keptRows) give(rows []keptRow, next applySink) error {
-	n := len(k.rows)
+	held := 0
+	if len(k.rows) > 0 {
+		held = len(k.rows) * k.rows[0].row.weight()
+	}
 	k.rows = nil
 	for i := range rows {
 		if err := k.run.tick(); err != nil {
@@ -394,7 +405,7 @@ func (k *keptRows) give(rows []keptRow, next applySink) error {
 		}
 		rows[i] = keptRow{}
 	}
-	k.run.release(n)
+	k.run.release(held)
 	return next.finish()
 }
 

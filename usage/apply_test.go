@@ -56,13 +56,8 @@ func applyLine(columns []usage.ApplyColumn, r usage.ApplyRow) string {
 	if r.Record != nil {
 		cells = append(cells, "#"+r.Record.ID)
 	}
-	n := 0
-	if len(columns) > 0 && columns[0].Name == "id" {
-		n = 10
-	}
-	for i, v := range r.Cells {
+	for _, v := range r.Cells[ownColumns(columns):] {
 		switch {
-		case i < n:
 		case v.IsNull():
 			cells = append(cells, "-")
 		case v.Type() == filter.TypeTime && v.Time().Truncate(24*time.Hour).Equal(v.Time()):
@@ -72,6 +67,17 @@ func applyLine(columns []usage.ApplyColumn, r usage.ApplyRow) string {
 		}
 	}
 	return strings.Join(cells, " ")
+}
+
+// ownColumns is the number of columns, at the front, that are a record's own.
+func ownColumns(columns []usage.ApplyColumn) int {
+	n := 0
+	for _, name := range []string{"id", "source", "tenant", "meter", "start", "end", "recorded", "sequence", "verified", "billable"} {
+		if n < len(columns) && columns[n].Name == name && columns[0].Name == "id" {
+			n++
+		}
+	}
+	return n
 }
 
 // ungrouped hides the optional interfaces of a store.
@@ -590,20 +596,23 @@ func TestApplyIsBounded(t *testing.T) {
 	mustAppend(t, book, batch...)
 	scope := usage.ForTenant("acme")
 	for apply, large := range map[string]bool{
-		"groupby((id))":                                                             true,
-		"groupby((id))/aggregate($count as n)":                                      true,
-		"compute(1 as x)/groupby((id,x))":                                           true,
-		"compute(1 as x)/groupby((id,x))/aggregate($count as n)":                    true,
-		"aggregate(id with countdistinct as n,tolower(id) with countdistinct as m)": true,
-		"orderby(id)/aggregate($count as n)":                                        true,
-		"orderby(id)/top(50)/aggregate($count as n)":                                false,
-		"topcount(50,id)/aggregate($count as n)":                                    false,
-		"topcount(1000000000000000,id)/aggregate($count as n)":                      true,
-		"topsum(1e99,values/quantity)/aggregate($count as n)":                       true,
-		"concat(identity,identity)/aggregate($count as n)":                          true,
-		"concat(aggregate($count as n),aggregate(quantity mul 2 with sum as n))":    false,
-		"groupby((meter),top(150))/aggregate($count as n)":                          true,
-		"groupby((meter),top(50))/aggregate($count as n)":                           false,
+		"groupby((id))":                                                                                            true,
+		"groupby((id))/aggregate($count as n)":                                                                     true,
+		"compute(1 as x)/groupby((id,x))":                                                                          true,
+		"compute(1 as x)/groupby((id,x))/aggregate($count as n)":                                                   true,
+		"aggregate(id with countdistinct as n,tolower(id) with countdistinct as m)":                                true,
+		"orderby(id)/aggregate($count as n)":                                                                       true,
+		"orderby(id)/top(50)/aggregate($count as n)":                                                               false,
+		"topcount(50,id)/aggregate($count as n)":                                                                   false,
+		"topcount(1000000000000000,id)/aggregate($count as n)":                                                     true,
+		"topsum(1e99,values/quantity)/aggregate($count as n)":                                                      true,
+		"concat(identity,identity)/aggregate($count as n)":                                                         true,
+		"concat(aggregate($count as n),aggregate(quantity mul 2 with sum as n))":                                   false,
+		"groupby((meter),top(150))/aggregate($count as n)":                                                         true,
+		"groupby((sequence),identity" + strings.Repeat("/skip(0)", 9) + ")/skip(90)/aggregate($count as n)":        true,
+		"filter(sequence le 9)/groupby((id),identity" + strings.Repeat("/skip(0)", 9) + ")/aggregate($count as n)": false,
+		"compute(1 as a" + many(",1 as a%d", 60) + ")/compute(1 as b" + many(",1 as b%d", 60) + ")/top(60)/orderby(id)/aggregate($count as n)": true,
+		"groupby((meter),top(50))/aggregate($count as n)": false,
 		"compute(1 as x)": false,
 		"top(90)" + strings.Repeat("/concat(identity,identity)", 20) + "/aggregate($count as n)":                            true,
 		"top(9223372036854775807)/skip(9223372036854775807)/orderby(id)/skip(9223372036854775807)/top(9223372036854775807)": false,
