@@ -37,6 +37,8 @@
 // Records that come as JSON are read by [DecodeRecords], every digit of them; a
 // record with a fault in it is refused by Append and does not hold up the others.
 //
+// [Book.KPI] works out monthly figures that a host has defined (package rules).
+//
 // Nothing is ever changed: [Book.Void] and [Book.Replace] book corrections that
 // are linked to what they correct, and a query with [AsOf] repeats what was true
 // before.
@@ -61,6 +63,9 @@
 //   - correction: a record that voids or replaces an earlier one. chain: a record
 //     and the corrections that follow it. head: its last one, which decides.
 //   - verdict: what the rules in force said when a record was booked.
+//   - settled: nothing is booked any more with a recorded time before it.
+//   - KPI: a monthly figure of an application, made of days that are made of
+//     records. consumer: a tenant with a figure.
 //   - rollup: a stored bucket. projection: the set of dimensions that rollups are
 //     kept by. level: hour, day or month, UTC. checkpoint: the sequence up to which
 //     rollups are complete. tail: the records after it.

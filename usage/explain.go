@@ -57,7 +57,9 @@ type Explained struct {
 	// the query, or the UTC hour where it has none. It changes no figure.
 	Late bool
 	// Chain are the corrections that follow the record, nearest first; the
-	// last one is the head, which decides.
+	// last one is the head, which decides. Where a scope has requirements on
+	// dimensions, a correction may be outside of it (a replacement may change
+	// them): what is said here, its kind and identity, is all that shows of it.
 	Chain []CorrectedBy
 }
 

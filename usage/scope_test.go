@@ -182,6 +182,42 @@ func TestScopeIsAFilterOutside(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, why.Booked)
 	require.True(t, why.Records[0].Counted)
+
+	// A void is as visible as what it is about, in every form of scope.
+	_, err = rolled.Void(t.Context(), id, "desk", "mixed")
+	require.NoError(t, err)
+	void := usage.Identity{Tenant: "acme", Source: "desk", ID: "mixed"}
+	for want, scopes := range map[bool][]usage.Scope{
+		true:  {usage.ForTenant("acme"), usage.ForTenant("acme").WithFold("sub", "mIXED"), usage.ForTenant("acme").WithAny("sub", "x", "MiXeD")},
+		false: {usage.ForTenant("acme").WithAny("sub", "mixed", "x"), usage.ForTenant("acme").WithFold("sub", "x"), usage.ForTenant("acme").WithFold("sub"), usage.ForTenant("globex")},
+	} {
+		for _, scope := range scopes {
+			why, err := rolled.Explain(t.Context(), scope, usage.Explain{Identity: &void})
+			require.NoError(t, err)
+			require.Equal(t, want, why.Booked, "%v", scope)
+		}
+	}
+	// The records behind a row are those of the scope.
+	query := usage.Query{Measures: []usage.Measure{{Aggregation: usage.Count}}}
+	for _, scope := range []usage.Scope{usage.ForTenant("acme").WithFold("sub", "A1"), usage.ForTenant("acme").WithAny("sub", "A1", "a1")} {
+		page, err := rolled.Query(t.Context(), scope, query)
+		require.NoError(t, err)
+		counted := 0
+		e := usage.Explain{Query: query, Row: &page.Rows[0], PageSize: 100}
+		for more := true; more; more = e.Token != "" {
+			why, err := rolled.Explain(t.Context(), scope, e)
+			require.NoError(t, err)
+			e.Token = why.Next
+			for _, r := range why.Records {
+				sub, _ := r.Dimensions.Get("sub")
+				require.Contains(t, []string{"a1", "A1"}, sub)
+				if r.Counted {
+					counted++
+				}
+			}
+		}
+		require.Equal(t, page.Rows[0].Get("count").String(), fmt.Sprint(counted))
+	}
 }
 
 // TestTokensKnowEveryFormOfScope: a token goes on in a scope of the same
