@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -397,7 +398,9 @@ func plainAPI() *API {
 }
 
 // FailPlain answers a problem as RFC 9457 has it: for APIs without a documented
-// shape of their own.
+// shape of their own. Beside the members of the RFC it has code, allowed, field
+// and, for a fault in an expression, position: its byte offset and length, and
+// the expression with carets under the fault.
 func FailPlain(c *Call, p *Problem) {
 	status := p.HTTPStatus()
 	if status == http.StatusUnauthorized {
@@ -415,7 +418,14 @@ func FailPlain(c *Call, p *Problem) {
 			b = AppendString(append(b, ':'), f.Value)
 		}
 	}
-	_ = c.Answer(status, "application/problem+json", append(b, '}'))
+	var fe *filter.Error
+	if errors.As(p.Err, &fe) && fe.Text != "" {
+		b = strconv.AppendInt(append(b, `,"position":{"offset":`...), int64(fe.Span.From), 10)
+		b = strconv.AppendInt(append(b, `,"length":`...), int64(fe.Span.To-fe.Span.From), 10)
+		b = AppendString(append(b, `,"text":`...), fe.Render())
+		b = append(b, '}')
+	}
+	_ = c.Answer(status, "application/problem+json", append(b, '}')) // nobody is left to be told
 }
 
 // ListAPIs returns the names of the mounted APIs, in the order given.

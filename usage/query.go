@@ -143,6 +143,10 @@ type Row struct {
 	cells   int // how many cells are groups
 }
 
+// Columns describe the cells of the row, as Page.Columns does. The slice is not
+// to be changed.
+func (r *Row) Columns() []Column { return r.columns }
+
 // Get returns the cell of a column by its name; for a record any of its fields,
 // as in a filter. Null where there is none.
 func (r *Row) Get(name string) filter.Value {

@@ -42,24 +42,28 @@ func AppendOutcomes(dst []byte, receipt *usage.Receipt) []byte {
 		}
 		count(`{"index":`, i)
 		dst = append(append(append(dst, `,"outcome":"`...), e.Outcome.String()...), '"')
-		for k := range e.Violations {
-			v := &e.Violations[k]
-			if k == 0 {
-				dst = append(dst, `,"violations":[`...)
-			} else {
-				dst = append(dst, ',')
-			}
-			dst = appendText(append(dst, `{"code":`...), valid(v.Code))
-			dst = appendText(append(dst, `,"field":`...), valid(v.Field))
-			dst = appendText(append(dst, `,"message":`...), valid(v.Message))
-			dst = append(dst, '}')
-		}
 		if len(e.Violations) > 0 {
-			dst = append(dst, ']')
+			dst = appendViolations(append(dst, `,"violations":`...), e.Violations)
 		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']', '}')
+}
+
+// appendViolations appends a list of violations.
+func appendViolations(dst []byte, list []usage.Violation) []byte {
+	dst = append(dst, '[')
+	for i := range list {
+		v := &list[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(append(dst, `{"code":`...), valid(v.Code))
+		dst = appendText(append(dst, `,"field":`...), valid(v.Field))
+		dst = appendText(append(dst, `,"message":`...), valid(v.Message))
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
 }
 
 // valid returns s as UTF-8, which nearly every text is already.
