@@ -94,6 +94,9 @@ type ApplyPage struct {
 type ApplyColumn struct {
 	Name string
 	Type filter.Type
+	// Record: the column is a reserved field of the rows that are records. Such
+	// columns come first.
+	Record bool
 }
 
 // ApplyRow is a row of what a pipeline makes.

@@ -144,7 +144,7 @@ func applyCursor(keys []filter.Value) []paginate.Value {
 func (a *apply) resultColumns() []ApplyColumn {
 	var out []ApplyColumn
 	for _, name := range a.recordColumns() {
-		out = append(out, ApplyColumn{Name: name, Type: a.q.book.fields.reserved[name].valueType()})
+		out = append(out, ApplyColumn{Name: name, Type: a.q.book.fields.reserved[name].valueType(), Record: true})
 	}
 	for _, f := range a.columns {
 		out = append(out, ApplyColumn{Name: f.Name, Type: f.Type})
@@ -172,10 +172,8 @@ func (a *apply) recordColumns() []string {
 
 func (a *apply) resultRow(columns []ApplyColumn, r *applyRow) ApplyRow {
 	out := ApplyRow{Record: r.record, columns: columns, book: a.q.book, Cells: make([]filter.Value, 0, len(columns))}
-	if a.open {
-		for _, c := range columns[:len(columns)-len(a.columns)] {
-			out.Cells = append(out.Cells, r.at(applySlot{column: -1, field: a.q.book.fields.reserved[c.Name]}))
-		}
+	for _, c := range columns[:len(columns)-len(a.columns)] {
+		out.Cells = append(out.Cells, r.at(applySlot{column: -1, field: a.q.book.fields.reserved[c.Name]}))
 	}
 	out.Cells = append(out.Cells, r.cells...)
 	return out

@@ -72,10 +72,8 @@ func applyLine(columns []usage.ApplyColumn, r usage.ApplyRow) string {
 // ownColumns is the number of columns, at the front, that are a record's own.
 func ownColumns(columns []usage.ApplyColumn) int {
 	n := 0
-	for _, name := range []string{"id", "source", "tenant", "meter", "start", "end", "recorded", "sequence", "verified", "billable"} {
-		if n < len(columns) && columns[n].Name == name && columns[0].Name == "id" {
-			n++
-		}
+	for n < len(columns) && columns[n].Record {
+		n++
 	}
 	return n
 }

@@ -34,6 +34,12 @@
 // whole answer, [Book.Explain] tells which records are behind a row and why one
 // is not, [Book.Plan] how an answer is read.
 //
+// Questions of several steps are pipelines, the $apply of OData: [Book.Apply]
+// filters, groups, aggregates, computes and groups again.
+//
+//	page, err := book.Apply(ctx, usage.ForTenant("acme"), usage.ApplyQuery{From: from, To: to,
+//		Apply: "groupby((region,meter),aggregate(quantity with sum as total))/groupby((region),topcount(1,total))"})
+//
 // Records that come as JSON are read by [DecodeRecords], every digit of them; a
 // record with a fault in it is refused by Append and does not hold up the others.
 //
