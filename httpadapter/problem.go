@@ -140,8 +140,6 @@ func ProblemOf(err error) *Problem {
 		return &Problem{Kind: TooMany, Message: fmt.Sprintf("%d queries of this caller are not finished, which is the most allowed", busy.Most), RetryAfter: busy.RetryAfter, Err: err}
 	case errors.Is(err, usage.ErrKeyReused), errors.Is(err, usage.ErrTaskExists):
 		return &Problem{Kind: Conflict, Field: "Idempotency-Key", Message: "the idempotency key was used for another request", Allowed: "Use a new key for a new request.", Err: err}
-	case errors.As(err, &busy):
-		return &Problem{Kind: TooMany, Message: fmt.Sprintf("%d queries are not finished, which is the most allowed", busy.Most), RetryAfter: busy.RetryAfter, Err: err}
 	case errors.Is(err, usage.ErrTooLarge):
 		return &Problem{Kind: TooLarge, Message: err.Error(), Err: err}
 	case errors.Is(err, usage.ErrInvalid):
