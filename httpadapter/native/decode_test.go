@@ -144,7 +144,7 @@ func runCases(t *testing.T, file string, cases []decodeCase) {
 	for _, c := range cases {
 		b.WriteString(c.show(t))
 	}
-	golden(t, file, b.String())
+	textFile(t, file, b.String())
 }
 
 func TestDecodeJSON(t *testing.T) {

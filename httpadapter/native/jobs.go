@@ -33,7 +33,7 @@ func (s *service) submit(c *httpadapter.Call) error {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q %q ", c.MediaType(), c.Request.Header.Values("Ce-Id"))
 	sum.Write(c.Body())
-	job, existed, err := c.Book.Submit(c.Context(), owner(c), usage.JobRequest{Key: key, Digest: hex.EncodeToString(sum.Sum(nil)), Records: records})
+	job, existed, err := c.Book.Submit(c.Context(), owner(c), usage.JobRequest{ID: c.Operation, Key: key, Digest: hex.EncodeToString(sum.Sum(nil)), Records: records})
 	if err != nil {
 		return err
 	}

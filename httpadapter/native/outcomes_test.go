@@ -67,7 +67,7 @@ func TestAppendOutcomes(t *testing.T) {
 	show("all or nothing", true, "["+sound+","+bad+"]")
 	show("every outcome", false, "["+sound+","+sound+","+other+","+bad+",5]")
 	show("again", false, "["+sound+"]")
-	golden(t, "outcomes.golden", b.String())
+	textFile(t, "outcomes.golden", b.String())
 
 	require.Equal(t, `{"inserted":0,"duplicates":0,"conflicts":0,"rejected":0,"outcomes":[]}`, string(native.AppendOutcomes(nil, nil)))
 	broken := native.AppendOutcomes(nil, &usage.Receipt{Entries: []usage.ReceiptEntry{{Outcome: usage.Rejected, Violations: []usage.Violation{{Field: "a\xff", Message: "\xc3("}}}}})

@@ -10,6 +10,7 @@ import (
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/httpadapter"
+	"github.com/usagebook/usagebook/paginate"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -153,6 +154,9 @@ func where(c *httpadapter.Call, err error) error {
 				return in(name, err)
 			}
 		}
+	}
+	if errors.Is(err, paginate.ErrToken) {
+		return in("$skiptoken", err)
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func TestWriteRows(t *testing.T) {
 		{Record: &usage.Stored{Record: soundRecord(), Sequence: 1, Recorded: at, Verdict: usage.Verdict{State: rules.Verified, Billable: true, Version: "7"}}},
 	}}
 	fmt.Fprintf(&b, "== verdicts\n%s\n\n", strings.ReplaceAll(write(t, made, nil), "},{", "},\n {"))
-	golden(t, "rows.golden", b.String())
+	textFile(t, "rows.golden", b.String())
 
 	bad := &usage.Page{Rows: []usage.Row{{Record: &usage.Stored{Record: usage.Record{ID: "\xff"}}}}}
 	require.ErrorIs(t, native.WriteRows(&strings.Builder{}, bad, nil), usage.ErrInvalid)
