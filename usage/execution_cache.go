@@ -23,7 +23,6 @@ type resultCache struct {
 
 	mu      sync.Mutex // guards what follows
 	results []*result  // the one used last at the end
-	cells   int
 }
 
 type result struct {
@@ -98,12 +97,11 @@ func (c *resultCache) put(id string, expires time.Time, k *keeper) {
 // drop forgets what has expired, and what was not used for longest.
 func (c *resultCache) drop(now time.Time) {
 	c.results = slices.DeleteFunc(c.results, func(r *result) bool { return !r.expires.After(now) })
-	c.cells = 0
-	for _, r := range c.results {
-		c.cells += r.cells
-	}
-	for len(c.results) > 0 && (c.cells > mostCells || len(c.results) > mostResults) {
-		c.cells -= c.results[0].cells
-		c.results = slices.Delete(c.results, 0, 1)
+	cells := 0
+	for i, r := range slices.Backward(c.results) {
+		if cells += r.cells; cells > mostCells || len(c.results)-i > mostResults {
+			c.results = slices.Delete(c.results, 0, i+1)
+			return
+		}
 	}
 }

@@ -52,7 +52,7 @@ type Job struct {
 	Created time.Time
 	// Count is the number of its records.
 	Count int
-	// Started tells that a worker has begun.
+	// Started tells that a worker has begun, if only to be stopped again.
 	Started bool
 	// Finished is when all work on it was done; zero until then.
 	Finished time.Time
@@ -209,14 +209,16 @@ type JobError struct {
 	Message string
 }
 
-// Biller hands usage that the rules call billable on to a billing system.
+// Biller hands usage that the rules call billable on to a billing system. It is
+// safe for concurrent use.
 type Biller interface {
 	// Bill is called with records that are booked and billable, each at least
 	// once: the identity of a record is the idempotency key. It returns a
 	// result for each, in their order. With an error nothing is known of any,
 	// and the call is repeated later, with ever longer pauses and for as long
 	// as it takes: a record that billing refuses for good is a Billed with an
-	// Err, and no error.
+	// Err, and no error. It returns soon when the context ends: Run waits for
+	// it. The records are its own.
 	Bill(ctx context.Context, records []*Stored) ([]Billed, error)
 }
 

@@ -121,20 +121,22 @@ func marshal(v any) ([]byte, error) {
 
 // unmarshalForm reads a head or body whose form this release knows.
 func unmarshalForm(data []byte, form *int, v any) error {
-	var probe struct {
-		Form int `json:"v"`
-	}
-	if err := json.Unmarshal(data, &probe); err != nil {
+	err := json.Unmarshal(data, v)
+	if err != nil {
+		// A newer form may be of another shape throughout.
+		var probe struct {
+			Form int `json:"v"`
+		}
+		if json.Unmarshal(data, &probe) == nil && probe.Form > taskForm {
+			return errNewerForm
+		}
 		return err
 	}
-	if probe.Form > taskForm {
+	switch {
+	case *form > taskForm:
 		return errNewerForm
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return err
-	}
-	if *form != taskForm {
-		return fmt.Errorf("form %d is unknown", *form)
+	case *form != taskForm:
+		return fmt.Errorf("it has the form %d, which is unknown", *form)
 	}
 	return nil
 }
@@ -164,6 +166,9 @@ func jobOf(t *Task) (*Job, error) {
 	j := &Job{ID: t.ID, Owner: t.Owner, Key: t.Key, Created: t.Created, Count: h.Count, Started: t.Attempts > 0, Finished: h.Finished, Labels: h.Labels}
 	for _, l := range h.Lines {
 		line := JobLine{Tenant: l.Tenant, State: l.State, Count: l.Count}
+		// A worker that was stopped in order does not count as an attempt, and
+		// has begun all the same. Records with a fault fail without any.
+		j.Started = j.Started || l.State != ItemAccepted && l.State != ItemFailed
 		for _, d := range l.Labels {
 			line.Labels = line.Labels.With(d[0], d[1])
 		}

@@ -38,6 +38,9 @@
 // without one, so that neither long scans nor slow consumers hold up writers.
 // Appends go one after the other.
 //
+// Jobs and executions (usage.TaskStore) are kept as they are given, beside the
+// rows and under a lock of their own.
+//
 // # What it does not do
 //
 // It applies no Selection.Filter (the Book does), deletes no records, and gives
