@@ -68,6 +68,9 @@ func may(permission string) func(*httpadapter.Call) error {
 		if !c.Principal.HoldsPermission(permission) {
 			return httpadapter.Denied("The permission %s is missing.", permission)
 		}
+		if len(c.Principal.Tenants) == 0 {
+			return httpadapter.Denied("The token is for no tenant.")
+		}
 		return nil
 	}
 }

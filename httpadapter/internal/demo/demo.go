@@ -17,19 +17,22 @@ const (
 )
 
 // Principals are the callers by their tokens: the two of the demonstration
-// config, globex as acme's twin, and "no-roles" and "no-tenants", which lack
-// what they are named for.
+// config, globex as acme's twin, the provider of both, an administrator of acme's
+// billing cycles, and "no-roles" and "no-tenants", which lack what they are named
+// for.
 func Principals() map[string]httpadapter.Principal {
 	roles := []string{"Account Member", "Reader"}
 	permissions := []string{"usage:organization:view", "usage:client:view", "usage:simpleSearch:view", "partner:analytics:view",
 		"uts:usages:read", "uts:usages:write", "usage:records:read", "usage:records:write"}
 	all := []string{httpadapter.Everything}
 	return map[string]httpadapter.Principal{
-		"demo-admin":  {Subject: "demo-admin", Home: "demo", Tenants: all, Roles: all, Permissions: all},
-		"demo-acme":   {Subject: "demo-acme", Home: "acme", Tenants: []string{"acme"}, Roles: roles, Permissions: permissions},
-		"demo-globex": {Subject: "demo-globex", Home: "globex", Tenants: []string{"globex"}, Roles: roles, Permissions: permissions},
-		"no-roles":    {Subject: "no-roles", Home: "acme", Tenants: []string{"acme"}},
-		"no-tenants":  {Subject: "no-tenants", Roles: all, Permissions: all},
+		"demo-admin":    {Subject: "demo-admin", Home: "demo", Tenants: all, Roles: all, Permissions: all},
+		"demo-acme":     {Subject: "demo-acme", Home: "acme", Tenants: []string{"acme"}, Roles: roles, Permissions: permissions},
+		"demo-globex":   {Subject: "demo-globex", Home: "globex", Tenants: []string{"globex"}, Roles: roles, Permissions: permissions},
+		"acme-cycles":   {Subject: "acme-cycles", Tenants: []string{"acme"}, Roles: []string{"Tenant Administrator"}},
+		"demo-provider": {Subject: "demo-provider", Home: "demo", Tenants: []string{"demo", "acme", "globex"}, Roles: roles, Permissions: permissions},
+		"no-roles":      {Subject: "no-roles", Home: "acme", Tenants: []string{"acme"}},
+		"no-tenants":    {Subject: "no-tenants", Roles: all, Permissions: all},
 	}
 }
 
