@@ -34,6 +34,9 @@ func readInterval(text string) (from, to time.Time, err error) {
 }
 
 func readInstant(text string) (time.Time, bool) {
+	if len(text) > len(time.DateOnly) && (len(text) < len("2006-01-02T15:04") || text[len("2006-01-02T15")] != ':') {
+		return time.Time{}, false // package time would take an hour of one digit
+	}
 	for _, layout := range instants {
 		t, err := time.Parse(layout, text)
 		if err != nil {
