@@ -18,7 +18,7 @@ const (
 
 // Principals are the callers by their tokens: the two of the demonstration
 // config, globex as acme's twin, the provider of both, an administrator of acme's
-// billing cycles, and "no-roles" and "no-tenants", which lack what they are named
+// billing cycles, the provider llm of the real data, and "no-roles" and "no-tenants", which lack what they are named
 // for.
 func Principals() map[string]httpadapter.Principal {
 	roles := []string{"Account Member", "Reader"}
@@ -28,6 +28,7 @@ func Principals() map[string]httpadapter.Principal {
 	return map[string]httpadapter.Principal{
 		"demo-admin":    {Subject: "demo-admin", Home: "demo", Tenants: all, Roles: all, Permissions: all},
 		"demo-acme":     {Subject: "demo-acme", Home: "acme", Tenants: []string{"acme"}, Roles: roles, Permissions: permissions},
+		"demo-llm":      {Subject: "demo-llm", Home: "llm", Tenants: all, Permissions: permissions},
 		"demo-globex":   {Subject: "demo-globex", Home: "globex", Tenants: []string{"globex"}, Roles: roles, Permissions: permissions},
 		"acme-cycles":   {Subject: "acme-cycles", Tenants: []string{"acme"}, Roles: []string{"Tenant Administrator"}},
 		"demo-provider": {Subject: "demo-provider", Home: "demo", Tenants: []string{"demo", "acme", "globex"}, Roles: roles, Permissions: permissions},
