@@ -13,7 +13,9 @@ MODULES := $(sort $(patsubst ./%,%,$(patsubst %/go.mod,%,$(shell \
 
 # Modules whose tests are a step of their own, without the race detector: vendor clients whose C
 # parts it cannot see into, or work that would take minutes under it. Write the reason beside each.
-HEAVY :=
+# openapitest: its validator takes minutes to build for the race detector, which has nothing to find
+# there. bench: what it measures is another program under the race detector.
+HEAVY := httpadapter/openapitest examples/bench
 LIGHT := $(filter-out $(HEAVY),$(MODULES))
 
 # RACE= runs the tests without the race detector, where there is no C compiler to be had.
