@@ -19,6 +19,10 @@ import (
 // that meets a higher one leaves the task to a newer process.
 const taskForm = 1
 
+// shortestRecord is the length of {"id":"","source":"","tenant":""}, without
+// which there is no record in the body of a job.
+const shortestRecord = 33
+
 // errNewerForm: the task was written by a newer release.
 var errNewerForm = errors.New("the task has a form that this release does not know")
 
@@ -145,6 +149,9 @@ func headOfJob(t *Task) (*jobHead, error) {
 	var h jobHead
 	if err := unmarshalForm(t.Head, &h.Form, &h); err != nil {
 		return nil, fmt.Errorf("the head of job %s cannot be read: %w", quoted(t.ID), err)
+	}
+	if h.Count < 0 || h.Count > maxJobBody/shortestRecord {
+		return nil, fmt.Errorf("the head of job %s cannot be read: it counts %d records", quoted(t.ID), h.Count)
 	}
 	return &h, nil
 }
@@ -372,7 +379,7 @@ func (w *jobWork) marshalErrors() ([]byte, error) {
 			return nil, err
 		}
 		e.Record = text
-		if w.notes != nil {
+		if i < len(w.notes) {
 			e.Note = w.notes[i]
 		}
 		body.Errors = append(body.Errors, e)
