@@ -49,8 +49,14 @@
 // are linked to what they correct, and a query with [AsOf] repeats what was true
 // before.
 //
-// [Book.Run] rolls records up in the background, so that sums are read from a
-// few rows. A rollup makes an answer faster, never different.
+// [Book.Submit] accepts records to be booked in the background, as a job that
+// tells what became of each, and [Book.Execute] a query to be answered there, as
+// of now. Both are safe in the store when the call returns, and survive whatever
+// happens to the process; they ask for a store that is a [TaskStore].
+//
+// [Book.Run] does the work in the background: jobs and executions, and rolling
+// records up, so that sums are read from a few rows. A rollup makes an answer
+// faster, never different.
 //
 // # Glossary
 //
@@ -78,6 +84,9 @@
 //   - late: booked after the end of its own bucket. Late records count like
 //     others. restatement: a bucket computed again because a correction touched
 //     it.
+//   - job: records that were accepted together, to be booked in the background.
+//     execution: a query to be answered there. task: what a store keeps of either.
+//     owner: who may see it. lease: for how long a worker has it.
 //   - mark: the sequence that an answer speaks of. token: an opaque page token,
 //     for the wire. cursor: the typed place within an order that it carries.
 //
@@ -121,11 +130,16 @@
 //     whatever the size of a page.
 //   - Page tokens are signed with a key of this process unless Options.TokenKeys
 //     says otherwise: set it where several processes answer.
+//   - Jobs and executions wait until some process runs the book; see
+//     [Book.Running]. Which one does a job is left to chance, so all of them should
+//     have the same Rules and Biller.
 //
 // # For authors of stores
 //
 // [Store] is the contract, with numbered rules; package storetest has a case of
 // the same number for each, and storetest.Run holds a store against all of them.
+// [Grouper] and [TaskStore] are optional: what they are for is slower without the
+// one, and refused without the other.
 //
 // Package usage does no rating, invoicing or quota enforcement, keeps no
 // goroutine outside Run, and knows nothing of HTTP.
