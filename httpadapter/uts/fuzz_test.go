@@ -24,7 +24,7 @@ func fuzzed(f *testing.F) (http.Handler, *usage.Book, *usagetest.Clock) {
 // send posts a body as acme. What is answered is JSON and no fault of ours; what is
 // accepted names no tenant but acme, and as many usages as the answer says.
 func send(t *testing.T, h http.Handler, b *usage.Book, clock *usagetest.Clock, route string, body []byte, count func(map[string]any) (usages int, tenants []any)) {
-	clock.Advance(time.Millisecond) // the newest job is the first one
+	clock.Advance(time.Millisecond) // of this moment there is one job
 	r := httptest.NewRequest("POST", root+route, strings.NewReader(string(body)))
 	r.Header.Set("Authorization", "Bearer demo-acme")
 	r.Header.Set("Content-Type", "application/json")
@@ -43,7 +43,7 @@ func send(t *testing.T, h http.Handler, b *usage.Book, clock *usagetest.Clock, r
 	for _, tenant := range tenants {
 		require.Equal(t, "acme", tenant)
 	}
-	jobs, err := b.Jobs(t.Context(), "uts/acme", usage.JobsQuery{})
+	jobs, err := b.Jobs(t.Context(), "uts/acme", usage.JobsQuery{From: clock.Now()})
 	require.NoError(t, err)
 	require.Equal(t, n, jobs[0].Count, "%s", body)
 	did, err := b.Work(t.Context())
