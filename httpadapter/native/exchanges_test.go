@@ -38,9 +38,16 @@ func newBook(t testing.TB) (*usage.Book, *usagetest.Clock) {
 }
 
 func TestExchanges(t *testing.T) {
-	golden.Run(t, "testdata/exchanges", func(t *testing.T, _ *golden.Scenario) golden.Fixture {
+	golden.Run(t, "testdata/exchanges", func(t *testing.T, s *golden.Scenario) golden.Fixture {
 		b, clock := newBook(t)
-		return golden.Fixture{Handler: newHandler(t, b, &native.Options{Decode: &native.DecodeOptions{Records: 5}}, nil), Clock: clock.Set, Book: demo.Book(b),
+		var limiter httpadapter.Limiter
+		if s.Option("rate") == "one" {
+			rate := httpadapter.Rate{PerSecond: 0.1, Burst: 1}
+			l, err := httpadapter.NewLimiter(&httpadapter.LimitOptions{Rates: map[httpadapter.RouteClass]httpadapter.Rate{httpadapter.ReadClass: rate, httpadapter.WriteClass: rate}, Now: clock.Now})
+			require.NoError(t, err)
+			limiter = l
+		}
+		return golden.Fixture{Handler: newHandler(t, b, &native.Options{Decode: &native.DecodeOptions{Records: 5}}, limiter), Clock: clock.Set, Book: demo.Book(b),
 			Steps: map[string]func(testing.TB, string){"work": func(t testing.TB, _ string) {
 				did, err := b.Work(t.Context())
 				require.NoError(t, err)
