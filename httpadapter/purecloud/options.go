@@ -110,7 +110,7 @@ func (o *Options) compile() (*service, error) {
 		}
 	}
 	if s.wait < 0 {
-		faults = append(faults, fmt.Errorf("Wait is %s, at least 0 is allowed", s.wait))
+		faults = append(faults, fmt.Errorf("the wait is %s, at least 0 is allowed", s.wait))
 	}
 	if s.wait == 0 {
 		s.wait = time.Second

@@ -54,7 +54,7 @@ func TestFaultsOfOptions(t *testing.T) {
 	b, _ = usagetest.NewBook(t, nil)
 	_, err = httpadapter.New(b, nil, purecloud.New(&purecloud.Options{Fields: httpadapter.Fields{"colour": {"x"}, "userId": {}}, Values: map[string]string{"status404": "x"}, Wait: -time.Second}))
 	for _, want := range []string{`there is no field "colour"; there are clientId, clientName, httpMethod, organizationId, templateUri, userId`, `the field "userId" comes from nothing`,
-		`there is no value "status404"; there are status200, status300, status400, status500, status429, requests`, "Wait is -1s"} {
+		`there is no value "status404"; there are status200, status300, status400, status500, status429, requests`, "the wait is -1s"} {
 		require.ErrorContains(t, err, want)
 	}
 	_, err = httpadapter.New(b, nil, purecloud.New(nil))
