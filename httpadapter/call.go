@@ -123,11 +123,14 @@ func (c *Call) Answer(status int, contentType string, body []byte) error {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	c.w.WriteHeader(status)
-	if len(body) == 0 {
-		return nil
+	for len(body) > 0 {
+		n, err := c.w.Write(body[:min(len(body), flushAt)])
+		if err != nil {
+			return err
+		}
+		body = body[n:]
 	}
-	_, err := c.w.Write(body)
-	return err
+	return nil
 }
 
 // Stream answers with a body that is written piece by piece: the pieces are
@@ -180,7 +183,6 @@ func (s *Stream) flush() error {
 	if len(s.buf) == 0 {
 		return nil
 	}
-	s.c.extend()
 	_, err := s.c.w.Write(s.buf)
 	s.buf = s.buf[:0]
 	return err
@@ -189,18 +191,11 @@ func (s *Stream) flush() error {
 // flushAt is the size of the writes of a stream.
 const flushAt = 32 << 10
 
-// extend gives the client time for the next piece: one that stops reading is
-// cut off, one that reads slowly is not.
-func (c *Call) extend() {
-	if d := c.adapter.opts.WriteTimeout; d > 0 {
-		_ = c.w.control.SetWriteDeadline(time.Now().Add(d)) // not every writer has deadlines
-	}
-}
-
 // response counts what is written and remembers whether anything was.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	timeout time.Duration
 	wrote   bool
 	status  int
 	bytes   int64
@@ -208,7 +203,15 @@ type response struct {
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// extend gives the client time for the next piece: one that stops reading is
+// cut off, one that reads slowly is not. The time before the first piece is not
+// the client's.
+func (w *response) extend() {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every writer has deadlines
+}
+
 func (w *response) WriteHeader(status int) {
+	w.extend()
 	if !w.wrote && status >= 200 {
 		w.wrote, w.status = true, status
 	}
@@ -219,6 +222,7 @@ func (w *response) Write(p []byte) (int, error) {
 	if !w.wrote {
 		w.wrote, w.status = true, http.StatusOK
 	}
+	w.extend()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
