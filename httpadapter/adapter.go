@@ -259,9 +259,15 @@ func (a *Adapter) segments(r *http.Request) ([]string, bool) {
 // ServeHTTP answers a request. Paths that are no API's are 404.
 func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	out := &response{ResponseWriter: w, control: http.NewResponseController(w), timeout: a.opts.WriteTimeout}
+	out := &response{ResponseWriter: w, control: http.NewResponseController(w)}
 	ctx, cancel := context.WithTimeout(r.Context(), a.opts.Timeout)
 	defer cancel()
+	if r.ContentLength != 0 {
+		// A body that nobody reads, because the request is refused or the route has
+		// none, is read by the server before the next request. No less than all that
+		// a request may take: a deadline that passes earlier ends its context.
+		_ = out.control.SetReadDeadline(begun.Add(a.opts.BodyTimeout + a.opts.Timeout)) // not every connection has deadlines
+	}
 	c := &Call{Request: r.WithContext(ctx), asked: r, Book: a.book, Catalogue: a.catalogue, Operation: a.opts.NewID(), adapter: a, w: out}
 	c.Log = a.opts.Logger.With("operation", c.Operation)
 	defer func() {
@@ -306,6 +312,7 @@ func (c *Call) serve() error {
 		}
 	}
 	c.Log = c.Log.With("api", c.api.Name)
+	c.extend()
 	if c.api.Begin != nil {
 		c.api.Begin(c)
 	}

@@ -90,11 +90,7 @@ func (c *Call) readBody(rule *BodyRule) *Problem {
 	if r.ContentLength > most {
 		return tooLarge()
 	}
-	if d := c.adapter.opts.BodyTimeout; d > 0 {
-		_ = c.w.control.SetReadDeadline(time.Now().Add(d)) // not every connection has deadlines
-		// The next request on the connection has its own time.
-		defer func() { _ = c.w.control.SetReadDeadline(time.Time{}) }()
-	}
+	_ = c.w.control.SetReadDeadline(time.Now().Add(c.adapter.opts.BodyTimeout)) // not every connection has deadlines
 	var src io.Reader = http.MaxBytesReader(c.w, r.Body, most)
 	packed := strings.EqualFold(strings.TrimSpace(r.Header.Get("Content-Encoding")), "gzip")
 	if packed {
@@ -114,22 +110,26 @@ func (c *Call) readBody(rule *BodyRule) *Problem {
 		return c.bodyProblem(err, tooLarge, packed)
 	}
 	if int64(len(c.body)) > most {
+		c.w.Header().Set("Connection", "close")
 		return tooLarge()
 	}
+	// All of it is here. The next request on the connection has its own time.
+	_ = c.w.control.SetReadDeadline(time.Time{})
 	return nil
 }
 
+// bodyProblem returns the problem of a body that is not read to its end. The
+// deadline stays, because the server reads on before it takes its leave.
 func (c *Call) bodyProblem(err error, tooLarge func() *Problem, packed bool) *Problem {
+	c.w.Header().Set("Connection", "close")
 	var most *http.MaxBytesError
 	switch {
 	case errors.As(err, &most):
 		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.w.Header().Set("Connection", "close")
 		return &Problem{Kind: SlowBody, Message: fmt.Sprintf("The body did not arrive within %s.", c.adapter.opts.BodyTimeout), Err: err}
 	case packed && (errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
 		return &Problem{Kind: Invalid, Field: "Content-Encoding", Message: "The body is not what gzip writes, or is cut off.", Err: err}
 	}
-	c.w.Header().Set("Connection", "close")
 	return &Problem{Kind: Invalid, Message: "The body could not be read to its end.", Err: err}
 }
