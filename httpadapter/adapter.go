@@ -259,7 +259,7 @@ func (a *Adapter) segments(r *http.Request) ([]string, bool) {
 // ServeHTTP answers a request. Paths that are no API's are 404.
 func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	out := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+	out := &response{ResponseWriter: w, control: http.NewResponseController(w), timeout: a.opts.WriteTimeout}
 	ctx, cancel := context.WithTimeout(r.Context(), a.opts.Timeout)
 	defer cancel()
 	if r.ContentLength != 0 {
@@ -312,7 +312,6 @@ func (c *Call) serve() error {
 		}
 	}
 	c.Log = c.Log.With("api", c.api.Name)
-	c.extend()
 	if c.api.Begin != nil {
 		c.api.Begin(c)
 	}
