@@ -33,7 +33,8 @@ import (
 // # Null, numbers and order
 //
 // Null is a group of its own. Sum, min, max and average disregard nulls and are
-// null of nothing; counts are 0 then. Figures are exact, averages as in a Query.
+// null of nothing; counts are 0 then. Figures are exact, averages as in a Query
+// (those of durations to the picosecond).
 // An aggregate without groups has one row, even of no records.
 //
 // Groups come in the order of their values, records by (start, source, id,

@@ -318,7 +318,9 @@ func (s *applySchema) describe(f *field) (filter.Field, bool) {
 	if len(s.closed) > 0 && f.kind >= valueField && !slices.ContainsFunc(s.closed, func(m *Meter) bool { return m.declares(f) }) {
 		return filter.Field{}, false
 	}
-	out := filter.Field{Name: f.name, Type: f.valueType(), FoldCase: f.fold, NotNull: f.notNull(), Whole: f.kind == sequenceField}
+	// Whatever else is said of a field is what the Book's own schema says: a
+	// condition that is pushed down is checked again, against that.
+	out, _ := s.fields.Field(f.name)
 	if bare, ok := s.fields.resolve(f.key); ok && f.kind >= valueField && bare.name == f.name {
 		out.Name, out.Aliases = f.key, []string{f.name}
 	}

@@ -36,6 +36,7 @@ func (a *apply) result(run *applyRun) (*resultSink, error) {
 		}
 	}
 	s.count = a.src.Count && (a.q.token == nil || s.total == 0)
+	run.counting = s.count
 	if l := a.src.Limit; l > 0 {
 		size = max(0, min(size, l-int(s.seen)))
 	}

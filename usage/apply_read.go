@@ -233,7 +233,7 @@ func (r *applyRun) scan(stages []applyStage, narrowed []*filter.Checked, next ap
 	sel := q.selection()
 	if ordered(stages) {
 		sel.Order = ByStart
-		if r.a.rowwise {
+		if r.a.rowwise && !r.counting {
 			sel.Resume = r.a.resume()
 		}
 	}
@@ -277,15 +277,11 @@ func ordered(stages []applyStage) bool {
 // resume is the record after which a page goes on, where records come in the
 // order of the answer.
 func (a *apply) resume() *aggregate.Position {
-	if a.q.token == nil || len(a.order) > 0 {
+	if a.q.token == nil || len(a.order) > 0 || len(a.q.token.Keys) == 0 {
 		return nil
 	}
-	k := a.q.token.Keys
-	if len(k) != 4 {
-		return nil
-	}
-	keys, err := uncursor(k)
-	if err != nil {
+	keys, err := uncursor(a.q.token.Keys)
+	if err != nil || len(keys) != 4 {
 		return nil
 	}
 	return &aggregate.Position{Start: keys[0].Micros(), Source: keys[1].Str(), ID: keys[2].Str(), Tenant: keys[3].Str()}

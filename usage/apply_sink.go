@@ -17,8 +17,11 @@ type applyRun struct {
 	a   *apply
 	ctx context.Context
 	// held is what is in memory: groups, distinct values, rows that wait.
-	held    int
-	pushed  uint
+	held   int
+	pushed uint
+	// counting: the rows of the pages before are counted too.
+	counting bool
+
 	reads   []read
 	raw     []string // why no rollup could serve
 	counted int64

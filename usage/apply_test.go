@@ -1,6 +1,7 @@
 package usage_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -190,6 +191,13 @@ func TestApplyRules(t *testing.T) {
 		{name: "an order after the pipeline", apply: "groupby((product),aggregate(amount with sum as total))", order: "total gt 5,product desc", want: []string{"Sugar 4", "Paper 8", "Coffee 12"}},
 		{name: "equals keep the pipeline's order", apply: "groupby((product),aggregate(amount with sum as total))/orderby(product desc)", order: "total gt 10", want: []string{"Sugar 4", "Paper 8", "Coffee 12"}},
 		{name: "records are filtered and ordered too", apply: "compute(values/amount mul 2 as double)", filter: "double gt 4 and country eq 'USA'", order: "double desc,id", want: []string{"#4 16", "#3 8", "#5 8"}},
+		{name: "pages go by instants between two microseconds", apply: "filter(country eq 'Netherlands')/compute(start add duration'PT0.0000001S' as t)", order: "t desc",
+			want: []string{"#8 2022-11-22T00:00:00.0000001Z", "#7 2022-08-06T00:00:00.0000001Z", "#6 2022-04-01T00:00:00.0000001Z"}},
+		{name: "upwards too", apply: "filter(country eq 'Netherlands')/compute(start add duration'PT0.0000001S' as t)", order: "t",
+			want: []string{"#6 2022-04-01T00:00:00.0000001Z", "#7 2022-08-06T00:00:00.0000001Z", "#8 2022-11-22T00:00:00.0000001Z"}},
+		{name: "and instants between them are groups of their own", apply: "compute(case(id eq '1':start add duration'PT0.0000001S',true:start) as t)/filter(values/amount eq 1 or values/amount eq 8)/groupby((t),aggregate($count as n))",
+			want: []string{"2022-01-03 1", "2022-01-03T00:00:00.0000001Z 1", "2022-08-06 1"}},
+		{name: "pages go by dates", apply: "filter(country eq 'Netherlands')/compute(date(start) as d)", order: "d desc", want: []string{"#8 2022-11-22", "#7 2022-08-06", "#6 2022-04-01"}},
 		{name: "whole numbers divide as such", apply: "aggregate($count as n)/compute(n div 3 as third,n divby 16 as part)", want: []string{"8 2 0.5"}},
 		{name: "a window comes before the groups", apply: "groupby((country),aggregate(amount with sum as total))", window: aggregate.Quarter, filter: "start lt 2022-07-01",
 			want: []string{"2022-01-01 2022-04-01 USA 9", "2022-04-01 2022-07-01 Netherlands 2", "2022-04-01 2022-07-01 USA 2"}},
@@ -242,6 +250,18 @@ func TestApplyRules(t *testing.T) {
 				}
 				require.Equal(t, strings.Join(c.want, "\n"), strings.Join(paged, "\n"))
 				var all []string
+				for row, err := range book.ApplyRows(t.Context(), usage.ForTenant("t"), query) {
+					require.NoError(t, err)
+					all = append(all, applyLine(page.Columns, row))
+				}
+				require.Equal(t, strings.Join(c.want, "\n"), strings.Join(all, "\n"))
+				if len(c.want) < 2 {
+					return
+				}
+				// And all rows after the first page are the rest.
+				page, err = book.Apply(t.Context(), usage.ForTenant("t"), query)
+				require.NoError(t, err)
+				query.Token, all = page.Next, applyRows(page)
 				for row, err := range book.ApplyRows(t.Context(), usage.ForTenant("t"), query) {
 					require.NoError(t, err)
 					all = append(all, applyLine(page.Columns, row))
@@ -540,6 +560,9 @@ func TestApplyPlan(t *testing.T) {
 		require.Equal(t, want, kinds(apply, aggregate.None), apply)
 	}
 	require.Equal(t, "rollup", kinds("aggregate(amount with sum as s)/topcount(1,s)", aggregate.Month))
+	// What nobody wants any more is not read.
+	require.Equal(t, "rollup", kinds("concat(groupby((country)),aggregate(amount mul 2 with sum as s))/top(1)", aggregate.None))
+	require.Equal(t, "rollup, raw", kinds("concat(groupby((country)),aggregate(amount mul 2 with sum as s))/top(3)", aggregate.None))
 }
 
 // TestApplyStopsEarly holds that a page of records reads no more than it shows.
@@ -632,6 +655,81 @@ func TestApplyIsBounded(t *testing.T) {
 		require.NoError(t, err, apply)
 		require.NotNil(t, page)
 	}
+}
+
+// TestApplyCountsLate holds that a count that is first asked for on a later page
+// is that of the whole result.
+func TestApplyCountsLate(t *testing.T) {
+	t.Parallel()
+	book := newBook(t, nil)
+	mustAppend(t, book, sales(t)...)
+	for _, apply := range []string{"identity", "compute(1 as x)", "groupby((id))", "orderby(id)"} {
+		for _, order := range []string{"", "id desc"} {
+			q := usage.ApplyQuery{Apply: apply, OrderBy: order, PageSize: 3}
+			page, err := book.Apply(t.Context(), usage.ForTenant("t"), q)
+			require.NoError(t, err)
+			q.Token, q.Count = page.Next, true
+			page, err = book.Apply(t.Context(), usage.ForTenant("t"), q)
+			require.NoError(t, err)
+			require.EqualValues(t, 8, page.Count, "%s by %q", apply, order)
+			require.Len(t, page.Rows, 3)
+		}
+	}
+}
+
+// TestApplyReadsNamesAsQueriesDo holds what the catalogue and undeclared names
+// have to say, where a Query is asked and where it isn't.
+func TestApplyReadsNamesAsQueriesDo(t *testing.T) {
+	t.Parallel()
+	opts := &usage.Options{AvgPlaces: 2, Meters: []usage.Meter{{Name: "m", Aliases: []string{"former"}, Values: []usage.MeterValue{{Name: "tokens", Aliases: []string{"words"}}},
+		Dimensions: []usage.MeterDimension{{Name: "account", FoldCase: true, Aliases: []string{"customer"}}}}}}
+	record := func(id, meter, value string, n int64, dimension, text string) usage.Record {
+		return usage.Record{Tenant: "t", Source: "s", ID: id, Meter: meter, Start: noon, Values: usage.Values{}.With(value, decimal.NewFromInt(n)),
+			Dimensions: usage.Dimensions{}.With(dimension, text)}
+	}
+	for _, store := range []usage.Store{memstore.New(nil), ungrouped{memstore.New(nil)}} {
+		book, err := usage.New(store, opts)
+		require.NoError(t, err)
+		mustAppend(t, book, record("1", "m", "tokens", 1, "account", "A"), record("2", "m", "words", 2, "customer", "a"), record("3", "former", "words", 4, "account", "B"),
+			record("4", "open", "words", 8, "customer", "a"), record("5", "open", "either", 3, "x", "y"), record("6", "open", "z", 3, "either", "3"), record("7", "open", "either", 3, "either", "4"))
+		for apply, want := range map[string]string{
+			"filter(account eq 'a')/groupby((account),aggregate(tokens with sum as s))":                                  "A 1|a 2",
+			"filter(account eq 'a')/groupby((account),aggregate(tokens mul 1 with sum as s))":                            "A 1|a 2",
+			"compute(1 as one)/filter(account eq 'a')/groupby((account),aggregate(one with sum as s))":                   "A 1|a 1",
+			"filter(meter eq 'm')/aggregate(tokens with sum as s,tokens with average as a,$count as n)":                  "7 2.33 3",
+			"filter(meter eq 'm')/aggregate(tokens mul 1 with sum as s,tokens mul 1 with average as a)":                  "7 2.33",
+			"filter(words ne null)/groupby((meter),aggregate(words with sum as s))":                                      "m 7|open 8",
+			"aggregate(either with countdistinct as n)":                                                                  "2",
+			"aggregate(either with countdistinct as n,1 with sum as x)":                                                  "2 7",
+			"aggregate(dimensions/either with countdistinct as d,values/either with countdistinct as v)":                 "2 1",
+			"aggregate(dimensions/either with countdistinct as d,values/either with countdistinct as v,1 with sum as x)": "2 1 7",
+			"filter(sequence div 2 eq 1.5)/aggregate($count as n)":                                                       "1",
+			"compute(sequence div 2 as half)/filter(half eq 1.5)/aggregate($count as n)":                                 "1",
+		} {
+			page, err := book.Apply(t.Context(), usage.ForTenant("t"), usage.ApplyQuery{Apply: apply})
+			require.NoError(t, err, apply)
+			require.Equal(t, want, strings.Join(applyRows(page), "|"), apply)
+		}
+	}
+}
+
+func TestApplyEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	book := newBook(t, nil)
+	mustAppend(t, book, sales(t)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	for _, err := range book.ApplyRows(ctx, usage.ForTenant("t"), usage.ApplyQuery{Apply: "orderby(id)" + strings.Repeat("/concat(identity,identity)", 12)}) {
+		if n++; n > 1 && err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+			require.Less(t, n, 8<<12)
+			return
+		}
+		require.NoError(t, err)
+		cancel()
+	}
+	t.Fatal("no row told of the end of the context")
 }
 
 func TestApplyRowGet(t *testing.T) {
