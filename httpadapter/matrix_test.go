@@ -206,7 +206,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		"POST /api/v2/usage/query": {own: post(pc+"usage/query", `{`+interval+`}`), other: []foreign{
 			{"body", post(pc+"usage/query", `{`+interval+`,"organizationId":"globex"}`), 400}}},
 		"GET /api/v2/usage/query/{executionId}/results": {own: get(pc + "usage/query/" + acme.organization + "/results"), other: []foreign{
-			{"execution", get(pc + "usage/query/" + globex.organization + "/results"), 404}, {"execution of another route", get(pc + "usage/query/" + acme.search + "/results"), 404}}},
+			{"token", get(pc + "usage/query/" + acme.organization + "/results?pageSize=1&after=" + globex.cursor), 400}, {"execution", get(pc + "usage/query/" + globex.organization + "/results"), 404}, {"execution of another route", get(pc + "usage/query/" + acme.search + "/results"), 404}}},
 		"POST /api/v2/usage/simplesearch": {own: post(pc+"usage/simplesearch", `{`+interval+`,"oauthClientNames":["Globex App"]}`)},
 		"GET /api/v2/usage/simplesearch/{executionId}/results": {own: get(pc + "usage/simplesearch/" + acme.search + "/results"), other: []foreign{
 			{"execution", get(pc + "usage/simplesearch/" + globex.search + "/results"), 404}, {"execution of another route", get(pc + "usage/simplesearch/" + acme.client + "/results"), 404},

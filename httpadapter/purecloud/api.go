@@ -28,8 +28,8 @@ func New(o *Options) *httpadapter.API {
 			Body:      &httpadapter.BodyRule{Types: []string{"application/json"}, MaxBytes: maxBody},
 			Authorize: authorize(permissions), Serve: serve}
 	}
-	results := func(path string, k kind, permissions []string, parameters ...string) httpadapter.Route {
-		return httpadapter.Route{Method: "GET", Path: path, Class: httpadapter.ReadClass, Parameters: parameters,
+	results := func(path string, k kind, permissions []string) httpadapter.Route {
+		return httpadapter.Route{Method: "GET", Path: path, Class: httpadapter.ReadClass, Parameters: []string{"after", "pageSize"},
 			Authorize: authorize(permissions), Serve: func(c *httpadapter.Call) error { return s.results(c, k) }}
 	}
 	organizations := []string{"oauth:client:view", "usage:organization:view"}
@@ -51,7 +51,7 @@ func New(o *Options) *httpadapter.API {
 			post("/api/v2/usage/query", organizations, s.postOrganizationQuery),
 			results("/api/v2/usage/query/{executionId}/results", organizationQuery, organizations),
 			post("/api/v2/usage/simplesearch", searches, s.postSimpleSearch),
-			results("/api/v2/usage/simplesearch/{executionId}/results", simpleSearch, searches, "after", "pageSize"),
+			results("/api/v2/usage/simplesearch/{executionId}/results", simpleSearch, searches),
 			post("/api/v2/oauth/clients/{clientId}/usage/query", clients, s.postClientQuery),
 			results("/api/v2/oauth/clients/{clientId}/usage/query/results/{executionId}", clientQuery, clients),
 			{

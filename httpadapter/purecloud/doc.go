@@ -79,9 +79,9 @@
 // list for a tenant of the caller is 404; where it registers none, any text is a client
 // and an unknown one has no rows.
 //
-// after and pageSize are read on the results of simple searches, where 20,000 rows are
-// shown without them; pages have up to 1,000 and reach every row. cursors is there when
-// pages were asked for: before is the page's own, after the next one's. They are good for
+// after and pageSize are read on the results of every execution. Without them all rows
+// are shown, of simple searches the first 20,000; pages have up to 1,000 and reach every
+// row. cursors is there when pages were asked for: before is the page's own, after the next one's. They are good for
 // usage.Options.TokenLifetime.
 //
 // Every answer has a new ININ-Correlation-Id, which is the contextId of errors. Figures

@@ -94,8 +94,7 @@ func (s *service) results(c *httpadapter.Call, k kind) error {
 // purpose is what cursors are for.
 const purpose = "purecloud results"
 
-// readPaging reads the parameters of a page. Routes that don't document them have
-// none.
+// readPaging reads the parameters of a page.
 func readPaging(c *httpadapter.Call) (page paging, err error) {
 	if size := c.Param("pageSize"); size != "" {
 		if page.size, err = readNumber("pageSize", size, 0, maxPageSize); err != nil {
