@@ -194,7 +194,8 @@ const (
 type JobError struct {
 	// Index is the place of the record in the request, from 0.
 	Index int
-	// Record is the record as far as it could be read.
+	// Record is the record as far as it could be read. Of jobs with more than 64
+	// MiB of errors the later ones have none, and one violation each.
 	Record Record
 	// Note is the caller's text for it; nil where none was given.
 	Note []byte
@@ -218,7 +219,8 @@ type Biller interface {
 	// and the call is repeated later, with ever longer pauses and for as long
 	// as it takes: a record that billing refuses for good is a Billed with an
 	// Err, and no error. It returns soon when the context ends: Run waits for
-	// it. The records are its own.
+	// it. The records are its own; one that was corrected since it was booked
+	// says so, and was billable all the same.
 	Bill(ctx context.Context, records []*Stored) ([]Billed, error)
 }
 
@@ -242,7 +244,7 @@ const (
 	// takes: 64 dimensions of 4 KiB, each byte of them escaped as six.
 	maxRecordText = 4 << 20
 	// maxJobViolations is how many violations of one record are kept.
-	maxJobViolations = 64
+	maxJobViolations = 16
 )
 
 // Submit accepts records to be booked by [Book.Run] or [Book.Work], and answers

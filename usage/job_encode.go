@@ -366,25 +366,38 @@ func (w *jobWork) read(data []byte) error {
 	return nil
 }
 
-// marshalErrors writes the body of a finished job.
-func (w *jobWork) marshalErrors() ([]byte, error) {
-	body := jobBody{Form: taskForm}
+// marshalErrors writes the body of a finished job. Where it gets longer than
+// room, each error that follows has its first violation alone, and no record.
+func (w *jobWork) marshalErrors(room int) ([]byte, error) {
+	out := fmt.Appendf(nil, `{"v":%d,"errors":[`, taskForm)
+	first := true
 	for i := range w.records {
 		e, failed := w.errors[i]
 		if !failed {
 			continue
 		}
-		text, err := w.records[i].AppendJSON(nil)
-		if err != nil {
-			return nil, err
+		if len(out) < room {
+			text, err := w.records[i].AppendJSON(nil)
+			if err != nil {
+				return nil, err
+			}
+			e.Record = text
+		} else if len(e.Violations) > 1 {
+			e.Violations = e.Violations[:1]
 		}
-		e.Record = text
 		if i < len(w.notes) {
 			e.Note = w.notes[i]
 		}
-		body.Errors = append(body.Errors, e)
+		text, err := marshal(&e)
+		if err != nil {
+			return nil, err
+		}
+		if !first {
+			out = append(out, ',')
+		}
+		out, first = append(out, text...), false
 	}
-	return marshal(&body)
+	return append(out, "]}"...), nil
 }
 
 // jobErrorsOf reads the failed records of a job, however far it is.

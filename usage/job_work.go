@@ -72,7 +72,7 @@ func (w *jobWork) finish(ctx context.Context, h *hold) error {
 	if err != nil {
 		return err
 	}
-	body, err := w.marshalErrors()
+	body, err := w.marshalErrors(maxJobBody)
 	if err != nil {
 		return err
 	}

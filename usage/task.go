@@ -38,8 +38,9 @@ type Task struct {
 	// Expires is when the task may be deleted; zero: never.
 	Expires time.Time
 
-	// Head is small, and what lists show. Body holds the work. Empty and nil
-	// are the same to whoever reads a task, and Body is nil in lists.
+	// Head is what lists show: mostly some hundred bytes, at most 8 MiB. Body
+	// holds the work, at most 256 MiB. Empty and nil are the same to whoever
+	// reads a task, and Body is nil in lists.
 	Head, Body []byte
 }
 
