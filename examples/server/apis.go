@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/usagebook/usagebook/httpadapter"
 	"github.com/usagebook/usagebook/httpadapter/azurestack"
 	"github.com/usagebook/usagebook/httpadapter/native"
@@ -16,7 +14,7 @@ import (
 func (c *config) apis() ([]*httpadapter.API, error) {
 	var reported azurestack.ReportedTime
 	if err := reported.UnmarshalText([]byte(c.AzureStack.ReportedTime)); err != nil {
-		return nil, fmt.Errorf("config: azurestack.reportedTime: %w", err)
+		return nil, c.fault("azurestack.reportedTime", "%w", err)
 	}
 	return []*httpadapter.API{
 		native.New(nil),

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +18,12 @@ import (
 
 // config is the config file; the package comment documents its keys.
 type config struct {
-	Tokens        map[string]httpadapter.Principal `json:"tokens"`
+	Tokens        map[secret]httpadapter.Principal `json:"tokens"`
 	Tenants       []tenant                         `json:"tenants"`
 	Subscriptions []httpadapter.Subscription       `json:"subscriptions"`
 	Clients       []httpadapter.Client             `json:"clients"`
-	KPIs          json.RawMessage                  `json:"kpis"`
-	Rules         json.RawMessage                  `json:"rules"`
+	KPIs          []json.RawMessage                `json:"kpis"`
+	Rules         []json.RawMessage                `json:"rules"`
 	Meters        []meter                          `json:"meters"`
 	AzureStack    struct {
 		ReportedTime string `json:"reportedTime"`
@@ -31,6 +31,9 @@ type config struct {
 	Limits    limits     `json:"limits"`
 	BaseURL   string     `json:"baseURL"`
 	TokenKeys []tokenKey `json:"tokenKeys"`
+
+	name  string
+	lines map[string]int // by path
 }
 
 type tenant struct {
@@ -60,11 +63,12 @@ type meter struct {
 }
 
 type limits struct {
-	Rates     map[httpadapter.RouteClass]httpadapter.Rate `json:"rates"`
-	MaxBody   int64                                       `json:"maxBody"`
-	BatchSize int                                         `json:"batchSize"`
-	MaxGroups int                                         `json:"maxGroups"`
-	Timeout   string                                      `json:"timeout"`
+	Rates             map[httpadapter.RouteClass]httpadapter.Rate `json:"rates"`
+	MaxBody           int64                                       `json:"maxBody"`
+	BatchSize         int                                         `json:"batchSize"`
+	MaxGroups         int                                         `json:"maxGroups"`
+	WaitingExecutions int                                         `json:"waitingExecutions"`
+	Timeout           string                                      `json:"timeout"`
 }
 
 type tokenKey struct {
@@ -74,7 +78,7 @@ type tokenKey struct {
 
 // readConfig reads the config file; without a name it is empty.
 func readConfig(name string) (*config, error) {
-	c := &config{}
+	c := &config{name: name}
 	if name == "" {
 		return c, nil
 	}
@@ -82,39 +86,51 @@ func readConfig(name string) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(c); err != nil {
-		return nil, fmt.Errorf("config: %s:%d: %w", name, line(data, d, err), err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("config: %s:%d: there is more behind the object", name, line(data, d, nil))
+	if c.lines, err = decode(data, c); err != nil {
+		return nil, fmt.Errorf("config: %s:%w", name, err)
 	}
 	return c, nil
 }
 
-// line returns the line of a fault.
-func line(data []byte, d *json.Decoder, err error) int {
-	at := d.InputOffset()
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		at = syntax.Offset
-	case errors.As(err, &kind):
-		at = kind.Offset
+// fault says what is wrong with the value at a path of the file.
+func (c *config) fault(path, format string, args ...any) error {
+	return fmt.Errorf("config: %s:%w", c.name, &fault{c.lines[path], path, fmt.Errorf(format, args...).Error()})
+}
+
+// list joins what package rules is to read, and says in its errors where it was.
+func (c *config) list(key string, items []json.RawMessage, read func([]byte) error) error {
+	text, err := json.Marshal(items)
+	if err != nil {
+		return c.fault(key, "%w", err)
 	}
-	return 1 + bytes.Count(data[:min(int(at), len(data))], []byte("\n"))
+	err = read(text)
+	var set *rules.SetError
+	if !errors.As(err, &set) {
+		return err
+	}
+	var faults []error
+	for _, f := range set.Faults {
+		path := key
+		if f.Index >= 0 {
+			path = fmt.Sprintf("%s[%d]", key, f.Index)
+		}
+		message := f.Message
+		if f.Field != "" {
+			message = f.Field + ": " + message
+		}
+		faults = append(faults, c.fault(path, "%s", message))
+	}
+	return errors.Join(faults...)
 }
 
 // catalogue returns what the APIs know beside the records.
 func (c *config) catalogue() (*httpadapter.Catalogue, error) {
 	out := &httpadapter.Catalogue{Subscriptions: c.Subscriptions, Clients: c.Clients}
-	for _, t := range c.Tenants {
+	for i, t := range c.Tenants {
 		if t.Since != "" {
 			var err error
 			if t.Tenant.Since, err = time.Parse(time.DateOnly, t.Since); err != nil {
-				return nil, fmt.Errorf("config: since of the tenant %q is %q, which is no date such as 2026-01-31", t.ID, t.Since)
+				return nil, c.fault(fmt.Sprintf("tenants[%d].since", i), "%q is no date such as 2026-01-31", t.Since)
 			}
 		}
 		out.Tenants = append(out.Tenants, t.Tenant)
@@ -127,92 +143,122 @@ var aggregations = []usage.Aggregation{usage.Sum, usage.Count, usage.Min, usage.
 // meters returns the defaults, with those of the config beside or over them.
 func (c *config) meters() ([]usage.Meter, error) {
 	out := httpadapter.Meters()
-next:
-	for _, m := range c.Meters {
+	for i, m := range c.Meters {
 		x := usage.Meter{Name: m.Name, Aliases: m.Aliases, Closed: m.Closed}
-	values:
-		for _, v := range m.Values {
-			value := usage.MeterValue{Name: v.Name, Aliases: v.Aliases, Unit: v.Unit, DistinctOf: v.DistinctOf, Integer: v.Integer, MaxScale: v.MaxScale}
-			var names []string
-			for _, a := range aggregations {
-				names = append(names, a.String())
-				if v.Aggregation == a.String() || v.Aggregation == "" {
-					value.Aggregation = a
-					x.Values = append(x.Values, value)
-					continue values
-				}
+		for j, v := range m.Values {
+			kind, err := aggregation(v.Aggregation)
+			if err != nil {
+				return nil, c.fault(fmt.Sprintf("meters[%d].values[%d].aggregation", i, j), "%w", err)
 			}
-			return nil, fmt.Errorf("config: the aggregation of the value %q of the meter %q is %q; %s are allowed", v.Name, m.Name, v.Aggregation, strings.Join(names, ", "))
+			x.Values = append(x.Values, usage.MeterValue{Name: v.Name, Aliases: v.Aliases, Unit: v.Unit, Aggregation: kind,
+				DistinctOf: v.DistinctOf, Integer: v.Integer, MaxScale: v.MaxScale})
 		}
 		for _, d := range m.Dimensions {
 			x.Dimensions = append(x.Dimensions, usage.MeterDimension{Name: d.Name, Aliases: d.Aliases, JSON: d.JSON, FoldCase: d.FoldCase})
 		}
-		for i := range out {
-			if out[i].Name == x.Name {
-				out[i] = x
-				continue next
-			}
+		if at := slices.IndexFunc(out, func(o usage.Meter) bool { return o.Name == x.Name }); at >= 0 {
+			out[at] = x
+		} else {
+			out = append(out, x)
 		}
-		out = append(out, x)
 	}
 	return out, nil
 }
 
+// aggregation returns the aggregation of a name, by default the sum.
+func aggregation(name string) (usage.Aggregation, error) {
+	var names []string
+	for _, a := range aggregations {
+		if name == "" || name == a.String() {
+			return a, nil
+		}
+		names = append(names, a.String())
+	}
+	return 0, fmt.Errorf("%q is none of %s", name, strings.Join(names, ", "))
+}
+
 // bookOptions returns the settings of the book.
 func (c *config) bookOptions() (*usage.Options, error) {
-	o := &usage.Options{BatchSize: c.Limits.BatchSize, MaxGroups: c.Limits.MaxGroups}
+	l := &c.Limits
+	for path, n := range map[string]int{"batchSize": l.BatchSize, "maxGroups": l.MaxGroups, "waitingExecutions": l.WaitingExecutions} {
+		if n < 0 {
+			return nil, c.fault("limits."+path, "%d is negative", n)
+		}
+	}
+	o := &usage.Options{BatchSize: l.BatchSize, MaxGroups: l.MaxGroups, WaitingExecutions: l.WaitingExecutions}
 	var err error
 	if o.Meters, err = c.meters(); err != nil {
 		return nil, err
 	}
-	if len(c.KPIs) > 0 {
-		if o.KPIs, err = rules.ParseKPIs(c.KPIs); err != nil {
-			return nil, fmt.Errorf("config: kpis: %w", err)
+	err = c.list("kpis", c.KPIs, func(text []byte) (err error) {
+		if o.KPIs, err = rules.ParseKPIs(text); err == nil {
+			_, err = rules.NewKPIs(o.KPIs, nil) // as the book will, to say where a fault is
 		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(c.Rules) > 0 {
-		list, err := rules.Parse(c.Rules)
+		err = c.list("rules", c.Rules, func(text []byte) error {
+			list, err := rules.Parse(text)
+			if err != nil {
+				return err
+			}
+			set, err := rules.New("config", list, nil)
+			o.Rules = set
+			return err
+		})
 		if err != nil {
-			return nil, fmt.Errorf("config: rules: %w", err)
+			return nil, err
 		}
-		set, err := rules.New("config", list, nil)
-		if err != nil {
-			return nil, fmt.Errorf("config: rules: %w", err)
-		}
-		o.Rules = set
 	}
-	for _, k := range c.TokenKeys {
+	for i, k := range c.TokenKeys {
+		if len(k.Secret) < paginate.MinSecret {
+			return nil, c.fault(fmt.Sprintf("tokenKeys[%d].secret", i), "%d bytes are too few; at least %d are needed", len(k.Secret), paginate.MinSecret)
+		}
 		o.TokenKeys = append(o.TokenKeys, paginate.Key{ID: k.ID, Secret: []byte(k.Secret)})
 	}
 	return o, nil
 }
 
 // adapterOptions returns the settings of the HTTP side.
-func (c *config) adapterOptions() (*httpadapter.Options, error) {
-	o := &httpadapter.Options{BaseURL: c.BaseURL, MaxBody: c.Limits.MaxBody}
+func (c *config) adapterOptions(now func() time.Time) (*httpadapter.Options, error) {
+	if c.Limits.MaxBody < 0 || c.Limits.MaxBody > math.MaxInt32 {
+		return nil, c.fault("limits.maxBody", "%d is not from 0 to 2 GiB", c.Limits.MaxBody)
+	}
+	o := &httpadapter.Options{BaseURL: c.BaseURL, MaxBody: c.Limits.MaxBody, Timeout: time.Minute, BodyTimeout: 30 * time.Second}
 	var err error
 	if o.Catalogue, err = c.catalogue(); err != nil {
 		return nil, err
 	}
-	if o.Authenticate, err = httpadapter.StaticTokens(c.Tokens); err != nil {
-		return nil, fmt.Errorf("config: tokens: %w", err)
+	tokens := map[string]httpadapter.Principal{}
+	for token, p := range c.Tokens {
+		tokens[string(token)] = p
 	}
-	rates := c.Limits.Rates
-	if rates == nil {
-		rates = map[httpadapter.RouteClass]httpadapter.Rate{}
+	if o.Authenticate, err = httpadapter.StaticTokens(tokens); err != nil {
+		return nil, c.fault("tokens", "%w", err)
 	}
-	for class := range rates {
-		if class != httpadapter.ReadClass && class != httpadapter.WriteClass && class != httpadapter.StartClass {
-			return nil, fmt.Errorf("config: limits.rates has the class %q; read, write and start are allowed", class)
+	rates := map[httpadapter.RouteClass]httpadapter.Rate{}
+	for class, rate := range c.Limits.Rates {
+		path := "limits.rates." + string(class)
+		if !slices.Contains(classes, class) {
+			return nil, c.fault(path, "there is no such class of routes; there are read, write and start")
 		}
+		if rate.PerSecond < 0 || rate.PerSecond > 0 && rate.Burst < 1 {
+			return nil, c.fault(path, "%v a second and %d at once is no rate; perSecond is at least 0, and burst at least 1 with it", rate.PerSecond, rate.Burst)
+		}
+		rates[class] = rate
 	}
-	if o.Limiter, err = httpadapter.NewLimiter(&httpadapter.LimitOptions{Rates: rates}); err != nil {
-		return nil, fmt.Errorf("config: limits.rates: %w", err)
+	if o.Limiter, err = httpadapter.NewLimiter(&httpadapter.LimitOptions{Rates: rates, Now: now}); err != nil {
+		return nil, c.fault("limits.rates", "%w", err)
 	}
 	if c.Limits.Timeout != "" {
 		if o.Timeout, err = time.ParseDuration(c.Limits.Timeout); err != nil || o.Timeout <= 0 {
-			return nil, fmt.Errorf("config: limits.timeout is %q, which is no duration such as 60s", c.Limits.Timeout)
+			return nil, c.fault("limits.timeout", "%q is no duration such as 60s", c.Limits.Timeout)
 		}
 	}
 	return o, nil
 }
+
+var classes = []httpadapter.RouteClass{httpadapter.ReadClass, httpadapter.WriteClass, httpadapter.StartClass}

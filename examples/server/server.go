@@ -17,8 +17,12 @@ import (
 	"github.com/usagebook/usagebook/usage/memstore"
 )
 
-// grace is how long requests and queues have to end.
-const grace = 10 * time.Second
+const (
+	// grace is how long requests and queues have to end.
+	grace = 10 * time.Second
+	// headerTime is how long the head of a request may take to arrive.
+	headerTime = 10 * time.Second
+)
 
 // openStore opens the store that -store names.
 func openStore(name string) (usage.Store, error) {
@@ -35,45 +39,46 @@ func openStore(name string) (usage.Store, error) {
 
 // server is the book with everything around it.
 type server struct {
-	book  *usage.Book
-	meter *httpadapter.Metered // nil without -meter
-	http  http.Server
-	log   *slog.Logger
+	book    *usage.Book
+	adapter *httpadapter.Adapter
+	meter   *httpadapter.Metered // nil without metering
+	http    http.Server
+	log     *slog.Logger
 }
 
-func newServer(store usage.Store, c *config, metered bool, log *slog.Logger) (*server, error) {
+// serverOptions are what the config file does not say.
+type serverOptions struct {
+	metered bool
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+func newServer(store usage.Store, c *config, o *serverOptions) (*server, error) {
 	bookOptions, err := c.bookOptions()
 	if err != nil {
 		return nil, err
 	}
-	bookOptions.Logger = log
-	adapterOptions, err := c.adapterOptions()
+	adapterOptions, err := c.adapterOptions(o.now)
 	if err != nil {
-		return nil, err
-	}
-	adapterOptions.Logger = log
-	s := &server{log: log}
-	if s.book, err = usage.New(store, bookOptions); err != nil {
 		return nil, err
 	}
 	apis, err := c.apis()
 	if err != nil {
 		return nil, err
 	}
-	adapter, err := httpadapter.New(s.book, adapterOptions, apis...)
-	if err != nil {
+	bookOptions.Logger, bookOptions.Now = o.log, o.now
+	adapterOptions.Logger = o.log
+	s := &server{log: o.log}
+	if s.book, err = usage.New(store, bookOptions); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]any{"status": "ok"}) })
-	mux.HandleFunc("GET /readyz", s.ready)
-	// The adapter answers what no pattern of the mux has, so that a path that is
-	// nobody's has a body too; its own paths it sees before the mux cleans them.
-	mux.Handle("/", adapter)
-	var handler http.Handler = adapter.Wrap(mux)
-	if metered {
+	if s.adapter, err = httpadapter.New(s.book, adapterOptions, apis...); err != nil {
+		return nil, err
+	}
+	var handler http.Handler = http.HandlerFunc(s.route)
+	if o.metered {
 		auth := adapterOptions.Authenticate
-		s.meter, err = httpadapter.Meter(handler, s.book, &httpadapter.MeterOptions{Logger: log, Identify: func(r *http.Request) (httpadapter.Caller, bool) {
+		s.meter, err = httpadapter.Meter(handler, s.book, &httpadapter.MeterOptions{Logger: o.log, Now: o.now, Identify: func(r *http.Request) (httpadapter.Caller, bool) {
 			p, err := auth(r)
 			home, ok := p.HomeTenant()
 			return httpadapter.Caller{Tenant: home, Client: p.Subject, ClientName: p.Subject}, err == nil && ok
@@ -83,9 +88,40 @@ func newServer(store usage.Store, c *config, metered bool, log *slog.Logger) (*s
 		}
 		handler = s.meter
 	}
-	s.http = http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	s.http = http.Server{Handler: handler, ReadHeaderTimeout: headerTime,
+		// The adapter gives bodies a time of their own. This one is for those that
+		// nobody reads, and no less than all that a request may take: a deadline
+		// that passes while a request is answered ends its context.
+		ReadTimeout: headerTime + adapterOptions.BodyTimeout + adapterOptions.Timeout,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(o.log.Handler(), slog.LevelWarn)}
 	return s, nil
+}
+
+// route hands requests to the adapter, which answers unknown paths too, but for
+// the server's own. A ServeMux in its place would redirect paths with a doubled
+// slash, which Azure's clients send for a subscription without an id.
+func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	var own http.HandlerFunc
+	switch r.URL.Path {
+	case "/healthz":
+		own = s.healthy
+	case "/readyz":
+		own = s.ready
+	default:
+		s.adapter.ServeHTTP(w, r)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		answer(w, http.StatusMethodNotAllowed, map[string]any{"status": "method not allowed"})
+		return
+	}
+	own(w, r)
+}
+
+func (s *server) healthy(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"status": "ok"})
 }
 
 // ready says whether answers can be had, and if not why.
@@ -133,6 +169,9 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 		start("metering", func() error { return s.meter.Run(background) })
 	}
 	start("serve", func() error { return s.http.Serve(listener) })
+	for !s.book.Running() {
+		time.Sleep(time.Millisecond) // until the goroutine has begun
+	}
 	ready()
 
 	var faults []error
@@ -141,16 +180,15 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 	case err := <-failed:
 		faults = append(faults, err)
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	if err := s.http.Shutdown(closing); err != nil {
+	if err := inTime(ctx, s.http.Shutdown); err != nil {
 		faults = append(faults, fmt.Errorf("requests did not end in %s: %w", grace, err))
 		_ = s.http.Close()
 	}
 	if s.meter != nil {
-		if left, err := s.meter.Shutdown(closing); err != nil || left > 0 {
-			faults = append(faults, fmt.Errorf("%d requests are not booked: %w", left, err))
-		}
+		faults = append(faults, inTime(ctx, func(ctx context.Context) error {
+			_, err := s.meter.Shutdown(ctx) // the error says how many are lost
+			return err
+		}))
 	}
 	stop()
 	group.Wait()
@@ -159,4 +197,11 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// inTime calls f with a context that ends after the time of grace.
+func inTime(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return f(ctx)
 }
