@@ -52,6 +52,10 @@ type Task struct {
 // Kind, ID, Owner and Key are valid UTF-8 without NUL and compare by their
 // bytes. The numbered rules below are the contract; package storetest has a case
 // of the same number for each.
+//
+// What is asked for often: a task by Kind and ID; the tasks of a Kind and Owner
+// from the newest on, or with a Key; the earliest Due of a Kind, which idle
+// workers ask for every second; what has expired.
 type TaskStore interface {
 	// PutTask writes a task.
 	//
