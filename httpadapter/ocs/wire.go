@@ -3,6 +3,8 @@ package ocs
 import (
 	"strconv"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/usagebook/usagebook/httpadapter"
 )
 
@@ -43,10 +45,10 @@ func (s *service) write(c *httpadapter.Call, tenant httpadapter.Tenant, periods 
 			if row[2*d], err = s.rounding.Integer(t.events[d], s.meters, s.values[d]); err != nil {
 				return err
 			}
-			if row[2*d+1], err = s.rounding.Integer(t.unnamed[d], s.meters, s.values[ingressStreams+d]); err != nil {
+			streams := t.unnamed[d].Add(decimal.NewFromInt(t.streams[d]))
+			if row[2*d+1], err = s.rounding.Integer(streams, s.meters, s.values[ingressStreams+d]); err != nil {
 				return err
 			}
-			row[2*d+1] += t.streams[d]
 		}
 		figures[p] = row
 	}
