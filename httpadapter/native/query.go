@@ -142,6 +142,9 @@ func moment(c *httpadapter.Call, name string, zone *time.Location) (time.Time, e
 			return time.Time{}, bad
 		}
 	}
+	if t.IsZero() {
+		return time.Time{}, bad // it would be no bound at all
+	}
 	return t.UTC(), nil
 }
 

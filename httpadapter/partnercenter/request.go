@@ -155,7 +155,8 @@ func instant(name, text string) (t time.Time, day bool, err error) {
 	if len(text) > 64 {
 		return t, false, bad
 	}
-	ok := func(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9998 }
+	// The zero time would be no bound at all.
+	ok := func(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9998 && !t.IsZero() }
 	for _, layout := range dates {
 		if t, err := time.Parse(layout, text); err == nil && ok(t) {
 			return t, true, nil
