@@ -70,10 +70,10 @@ func newServer(store usage.Store, c *config, o *serverOptions) (*server, error) 
 	adapterOptions.Logger = o.log
 	s := &server{log: o.log}
 	if s.book, err = usage.New(store, bookOptions); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("config: %s: %w", c.name, err)
 	}
 	if s.adapter, err = httpadapter.New(s.book, adapterOptions, apis...); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("config: %s: %w", c.name, err)
 	}
 	var handler http.Handler = http.HandlerFunc(s.route)
 	if o.metered {
