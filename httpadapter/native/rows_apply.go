@@ -23,7 +23,7 @@ func WriteApplied(w io.Writer, page *usage.ApplyPage, o *RowsOptions) error {
 	from := 0 // the first column that is written by its cell
 	if records {
 		keys = slices.Clone(recordColumns)
-		for from < len(page.Columns) && isReserved(page.Columns[from].Name) {
+		for from < len(page.Columns) && page.Columns[from].Record {
 			from++
 		}
 	}
@@ -78,13 +78,4 @@ func WriteApplied(w io.Writer, page *usage.ApplyPage, o *RowsOptions) error {
 		return fmt.Errorf("native: rows: %w", err)
 	}
 	return nil
-}
-
-// isReserved reports whether a column is one of a record's own fields.
-func isReserved(name string) bool {
-	switch name {
-	case "id", "source", "tenant", "meter", "start", "end", "recorded", "sequence", "verified", "billable":
-		return true
-	}
-	return false
 }
