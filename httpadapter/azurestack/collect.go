@@ -12,6 +12,7 @@ import (
 // keeps those of the page.
 type collector struct {
 	rows []row
+	size int // of the page
 	// more tells that there is a row behind the page, next where.
 	more bool
 	next place
@@ -28,8 +29,8 @@ type collector struct {
 	}
 }
 
-func newCollector(at place) collector {
-	c := collector{rows: make([]row, 0, pageRows), next: place{asOf: at.asOf, begun: true}}
+func newCollector(at place, size int) collector {
+	c := collector{rows: make([]row, 0, size), size: size, next: place{asOf: at.asOf, begun: true}}
 	if at.begun {
 		c.skip = at.passed[at.deep]
 		c.last.start, c.last.key = at.start, at.key
@@ -43,7 +44,7 @@ func newCollector(at place) collector {
 
 // missing is the number of rows that are still to be read.
 func (c *collector) missing() int {
-	return int(min(mostRead, c.skip+int64(pageRows+1-len(c.rows)))) + len(c.run)
+	return int(min(mostRead, c.skip+int64(c.size+1-len(c.rows)))) + len(c.run)
 }
 
 // compareText orders by bytes, an absent text first.
@@ -107,7 +108,7 @@ func (c *collector) give(r *row) {
 	switch {
 	case c.skip > 0:
 		c.skip--
-	case len(c.rows) == pageRows:
+	case len(c.rows) == c.size:
 		c.more = true
 		c.next.start, c.next.key, c.next.passed = l.start, l.key, l.passed
 		return

@@ -3,8 +3,10 @@ package azurestack
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/usagebook/usagebook/filter"
@@ -33,6 +35,8 @@ type Options struct {
 	// SettleWait is how long a request waits for writers that may still book
 	// into its range, where that goes by recorded time. Defaults to five seconds.
 	SettleWait time.Duration
+
+	pageRows int // of tests
 }
 
 // ReportedTime is the time of a record that the range of a request goes by.
@@ -95,13 +99,16 @@ type service struct {
 	wait         time.Duration
 	tenant       *reading
 	provider     *reading
+	pageRows     int
+	densities    [256]atomic.Uint32
+	seed         maphash.Seed
 }
 
 func (o *Options) compile() (*service, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	s := &service{quantity: o.Quantity, reported: o.ReportedTime, wait: o.SettleWait}
+	s := &service{seed: maphash.MakeSeed(), quantity: o.Quantity, pageRows: o.pageRows, reported: o.ReportedTime, wait: o.SettleWait}
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	meters := slices.Clone(o.Meters)
@@ -121,6 +128,9 @@ func (o *Options) compile() (*service, error) {
 	}
 	if s.reported > Event {
 		fault("the reported time %d is unknown", s.reported)
+	}
+	if s.pageRows == 0 {
+		s.pageRows = pageRows
 	}
 	if s.wait < 0 {
 		fault("SettleWait is %s, at least 0 is allowed", s.wait)

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -15,11 +19,14 @@ import (
 )
 
 const (
-	pageRows = 1000 // documented
+	pageRows = 1000 // documented; tests take fewer
 	// mostRead bounds the rows that one query asks for, as the Book does.
 	mostRead = 10_000
 	// spare rows are asked for beyond those needed, for rows that fall together.
 	spare = 16
+	// shallow is how many rows of a bucket are rather read again and passed over than
+	// left out with a condition, which is for one bucket and so costs another query.
+	shallow = 2 // pages
 	// growth bounds how much longer a stretch is than the one before.
 	growth = 8
 )
@@ -27,22 +34,35 @@ const (
 // reading is how a kind of route asks the book: what it groups by, and an order
 // in which rows that belong together, or have to be put in order here, come one
 // after the other.
+//
+// The order of groups is that order as long as every field comes from the first of
+// its places: no expression has to be evaluated then. As null comes first, the rows
+// read before one whose field comes from elsewhere are in order all the same; with
+// such a row the walk begins anew, with groups and an order by expressions.
 type reading struct {
-	provider bool
-	groups   *httpadapter.Groups
-	orderBy  string
+	groupBy []string
+	// at has the groups of each field, in the order in which they count; none for
+	// the subscription where rows are of one.
+	at     [fieldCount][]int
+	tenant int // the group of the tenant, for providers
+
+	orderBy string // empty for that of groups
 	// alike is how many of the fields the rows of a run share: those before the
 	// first field whose order the book does not know.
 	alike int
 	// exprs are meterId and resourceUri in the filter language, compared by bytes
 	// whatever case rule their dimensions have.
 	exprs [2]string
+	exact *reading // nil in the exact one itself
 }
 
 func newReading(fields httpadapter.Fields, provider bool) *reading {
-	r := &reading{provider: provider, alike: fieldCount}
+	r := &reading{alike: fieldCount}
 	if provider {
 		r.alike = subscriptionID // its order is that of the catalogue's spelling
+	}
+	for i := range r.exprs {
+		r.exprs[i] = "cast(" + expression(fields, i) + ",Edm.String)"
 	}
 	var order []int
 	ordered := 0 // fields up to the last that comes from more than one place
@@ -51,39 +71,75 @@ func newReading(fields httpadapter.Fields, provider bool) *reading {
 			continue
 		}
 		order = append(order, i)
-		if len(fields[fieldNames[i]]) > 1 {
+		if len(places(fields, i)) > 1 {
 			ordered = len(order)
 		}
 	}
-	// A field that comes from one place is in order where it is a group; so only
-	// those up to ordered need an expression. Ties are broken by the groups, which
-	// begin with the fields after these.
+	exact := *r
+	r.exact = &exact
+
+	for _, i := range order {
+		r.group(i, places(fields, i)[:1])
+	}
+	for _, i := range order {
+		r.group(i, places(fields, i)[1:])
+	}
+	// A field of one place is in order where it is a group. So only those up to
+	// ordered need an expression: ties are broken by the groups, which begin with
+	// the fields after these.
 	keys := []string{"start"}
-	var names []string
+	for _, i := range order[ordered:] {
+		exact.group(i, places(fields, i))
+	}
 	for _, i := range order[:ordered] {
+		exact.group(i, places(fields, i))
 		keys = append(keys, expression(fields, i))
 	}
-	for _, i := range append(order[ordered:len(order):len(order)], order[:ordered]...) {
-		names = append(names, fieldNames[i])
-	}
 	if ordered > 0 {
-		r.orderBy = strings.Join(keys, ",")
+		exact.orderBy = strings.Join(keys, ",")
 	}
 	if provider {
-		r.groups = fields.Groups(names, "tenant")
-	} else {
-		r.groups = fields.Groups(names)
-	}
-	for i := range r.exprs {
-		r.exprs[i] = "cast(" + expression(fields, i) + ",Edm.String)"
+		r.tenant, exact.tenant = r.place("tenant"), exact.place("tenant")
 	}
 	return r
+}
+
+// places are the record fields that a field of a row comes from, as queries spell
+// them.
+func places(fields httpadapter.Fields, field int) []string {
+	return fields.Groups([]string{fieldNames[field]}).GroupBy()
+}
+
+func (r *reading) group(field int, from []string) {
+	for _, name := range from {
+		r.at[field] = append(r.at[field], r.place(name))
+	}
+}
+
+// place returns the group of a record field, added where there is none.
+func (r *reading) place(name string) int {
+	i := slices.Index(r.groupBy, name)
+	if i < 0 {
+		i = len(r.groupBy)
+		r.groupBy = append(r.groupBy, name)
+	}
+	return i
+}
+
+// value returns a field of a row, and in which of its places it was found.
+func (r *reading) value(row *usage.Row, field int) (t text, found int) {
+	for n, i := range r.at[field] {
+		if v := &row.Cells[i]; !v.IsNull() {
+			return text{v.Str(), true}, n
+		}
+	}
+	return text{}, 0
 }
 
 // expression is a field in the filter language: the first of its places that a
 // record has.
 func expression(fields httpadapter.Fields, field int) string {
-	from := fields.Groups([]string{fieldNames[field]}).GroupBy()
+	from := places(fields, field)
 	if len(from) == 1 {
 		return from[0]
 	}
@@ -129,8 +185,10 @@ type walk struct {
 }
 
 func (s *service) walk(c *httpadapter.Call, r *request, at place) *walk {
-	w := &walk{s: s, r: r, reading: s.tenant, book: c.Book, at: at, collector: newCollector(at)}
-	w.alike = fieldCount
+	if at.passed[0] <= int64(shallow*s.pageRows) {
+		at.deep = 0
+	}
+	w := &walk{s: s, r: r, reading: s.tenant, book: c.Book, at: at, collector: newCollector(at, s.pageRows)}
 	switch {
 	case r.provider:
 		w.reading = s.provider
@@ -151,15 +209,26 @@ func (s *service) walk(c *httpadapter.Call, r *request, at place) *walk {
 }
 
 // run collects the rows of the page, and looks whether there is one more.
+func (w *walk) run(ctx context.Context) error {
+	err := w.page(ctx)
+	if errors.Is(err, errInexact) {
+		w.collector, w.reading = newCollector(w.at, w.s.pageRows), w.reading.exact
+		w.alike = w.reading.alike
+		err = w.page(ctx)
+	}
+	return err
+}
+
+// page collects the rows in the order of the reading.
 //
 // Where the range is of event time it is read in stretches, because the order of
 // rows begins with time: no more of it than the page needs, however much usage
 // the range has. How long a stretch is follows from the rows of those before.
-func (w *walk) run(ctx context.Context) error {
-	bucket := w.r.bucket()
+func (w *walk) page(ctx context.Context) error {
 	if w.s.reported == Recorded {
 		return w.stretch(ctx, time.Time{}, time.Time{})
 	}
+	bucket := w.r.bucket()
 	pos := w.r.from
 	if w.at.begun {
 		pos = time.UnixMicro(w.at.start).UTC()
@@ -167,41 +236,110 @@ func (w *walk) run(ctx context.Context) error {
 			return fmt.Errorf("azurestack: the token is of %s, outside the range", pos)
 		}
 	}
-	length, last := int64(1), int64(1)
+	density := w.s.density(w.r)
+	known := int64(density.Load())
+	length := w.length(growth, known, 1)
+	if w.at.deep > 0 {
+		length = 1 // its condition is for the rows of one bucket
+	}
 	read, buckets := int64(0), int64(0)
-	for pos.Before(w.r.to) && !w.more {
-		to := pos.Add(time.Duration(length) * bucket)
-		if left := int64(w.r.to.Sub(pos) / bucket); length > left {
-			to, length = w.r.to, left
+	for first := true; pos.Before(w.r.to); first = false {
+		if done, err := w.full(ctx, pos); done || err != nil {
+			return err
 		}
+		length = min(length, int64(w.r.to.Sub(pos)/bucket))
+		to := pos.Add(time.Duration(length) * bucket)
 		before := w.read
 		if err := w.stretch(ctx, pos, to); err != nil {
 			return err
 		}
-		pos, last = to, length
+		pos = to
 		got := w.read - before
-		if got == 0 && !w.more && pos.Before(w.r.to) {
+		if w.more || first && w.at.begun {
+			// Not all of the stretch was read: it has at least so much.
+			if got/length > known && buckets == 0 {
+				density.Store(uint32(min(got/length, math.MaxUint32)))
+			}
+			if w.more {
+				return nil
+			}
+			length = w.length(growth*length, max(known, got/length), 1)
+			continue
+		}
+		if got == 0 {
 			// Silence, which may last: ask where it ends.
-			first, ok, err := w.firstAfter(ctx, pos)
-			if err != nil || !ok {
+			s, err := w.firstAfter(ctx, pos)
+			if err != nil || s == nil {
 				return err
 			}
-			pos = first.Truncate(bucket)
+			pos = s.Start.Truncate(bucket)
 			continue
 		}
 		read, buckets = read+got, buckets+length
-		length = max(1, min(growth*last, (int64(w.missing()+spare)*buckets+read-1)/max(1, read)))
+		density.Store(uint32(min(read/buckets, math.MaxUint32)))
+		length = w.length(growth*length, read, buckets)
 	}
 	return nil
 }
 
-// firstAfter finds when the first record at or after an instant begins.
-func (w *walk) firstAfter(ctx context.Context, pos time.Time) (time.Time, bool, error) {
-	page, err := w.book.Query(ctx, w.scope, usage.Query{From: pos, To: w.r.to, Filter: w.s.counted, PageSize: 1, AsOf: w.at.asOf})
-	if err != nil || len(page.Rows) == 0 {
-		return time.Time{}, false, err
+// density is about how many rows a bucket of the request's subscription had when it
+// was read last, 0 where that is not known: it saves a page from finding out. It may
+// be another subscription's, and decides nothing but how much is read at a time.
+func (s *service) density(r *request) *atomic.Uint32 {
+	h := maphash.String(s.seed, r.subscription.ID)
+	return &s.densities[(h+uint64(r.unit))%uint64(len(s.densities))]
+}
+
+// length is how many buckets are likely to have the missing rows, where so many
+// had so many; at most most. Without a hint it is one.
+func (w *walk) length(most, rows, buckets int64) int64 {
+	if rows == 0 {
+		return 1
 	}
-	return page.Rows[0].Start, true, nil
+	return max(1, min(most, (int64(w.missing())*buckets+rows-1)/rows))
+}
+
+// firstAfter finds the first record with a quantity at or after an instant, nil
+// where there is none. It looks into longer and longer stretches, as a store may
+// put all records of one in order to find the first.
+func (w *walk) firstAfter(ctx context.Context, pos time.Time) (*usage.Stored, error) {
+	for length := w.r.bucket(); pos.Before(w.r.to); length *= growth {
+		to := w.r.to
+		if length < to.Sub(pos) {
+			to = pos.Add(length)
+		}
+		page, err := w.book.Query(ctx, w.scope, usage.Query{From: pos, To: to, Filter: w.s.counted, PageSize: 1, AsOf: w.at.asOf})
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Rows) > 0 {
+			return page.Rows[0].Record, nil
+		}
+		pos = to
+	}
+	return nil, nil
+}
+
+// full reports whether the page is done where its last row may be the last of the
+// bucket before pos: then one record says whether there is another page, without
+// the work for all rows of the next bucket.
+func (w *walk) full(ctx context.Context, pos time.Time) (bool, error) {
+	if len(w.rows) < w.size {
+		return false, nil
+	}
+	s, err := w.firstAfter(ctx, pos)
+	if err != nil || s == nil {
+		return true, err
+	}
+	if w.r.provider {
+		id, _ := s.Dimensions.Get(w.s.subscription)
+		if c := w.customer(id); c == nil || c.Tenant != s.Tenant {
+			return false, nil // not shown; what is behind it may be
+		}
+	}
+	w.more = true
+	w.next.start = s.Start.Truncate(w.r.bucket()).UnixMicro()
+	return true, nil
 }
 
 // stretch collects the rows of a stretch of event time; of recorded time the
@@ -210,7 +348,7 @@ func (w *walk) stretch(ctx context.Context, from, to time.Time) error {
 	q := usage.Query{
 		From: from, To: to,
 		Filter:  w.s.filter,
-		GroupBy: w.reading.groups.GroupBy(),
+		GroupBy: w.reading.groupBy,
 		Window:  aggregate.Window{Unit: w.r.unit},
 		Measures: []usage.Measure{
 			{Name: "sum", Of: w.s.quantity},
@@ -257,26 +395,30 @@ func (w *walk) stretch(ctx context.Context, from, to time.Time) error {
 	}
 }
 
+// errInexact stops a walk that finds a row which the order of groups misplaces.
+var errInexact = errors.New("the rows need an exact order")
+
 // take takes in a row of the book.
 func (w *walk) take(in *usage.Row) error {
 	w.read++
-	g := w.reading.groups
-	sum := &in.Cells[g.Width()]
+	sum := &in.Cells[len(w.reading.groupBy)]
 	if sum.IsNull() {
 		return nil // no record of it has a quantity
 	}
 	out := row{start: in.Start.UnixMicro(), sum: sum.Decimal()}
-	for i, name := range fieldNames {
+	for i := range out.fields {
 		if i == subscriptionID && !w.r.provider {
 			out.fields[i] = text{w.r.subscription.ID, true}
 			continue
 		}
-		out.fields[i].s, out.fields[i].ok = g.Value(in, name)
+		var found int
+		if out.fields[i], found = w.reading.value(in, i); found > 0 && w.reading.exact != nil {
+			return errInexact
+		}
 	}
 	if w.r.provider {
-		tenant, _ := g.Value(in, "tenant")
 		s := w.customer(out.fields[subscriptionID].s)
-		if s == nil || s.Tenant != tenant {
+		if s == nil || s.Tenant != in.Cells[w.reading.tenant].Str() {
 			return nil // another tenant's record that names the subscription
 		}
 		out.fields[subscriptionID].s = s.ID
