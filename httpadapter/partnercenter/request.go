@@ -130,14 +130,11 @@ func (q *request) readRange(c *httpadapter.Call) error {
 		if q.to, day, err = instant("endDate", text); err != nil {
 			return err
 		}
-		if !q.from.IsZero() && q.from.After(q.to) {
-			return httpadapter.Bad("endDate", "'startDate' is after 'endDate'.")
-		}
 		if day {
 			q.to = q.to.AddDate(0, 0, 1)
 		}
-		if !q.from.IsZero() && !q.from.Before(q.to) {
-			q.to = q.from // an empty range, and not an open one
+		if q.from.After(q.to) || day && !q.from.Before(q.to) {
+			return httpadapter.Bad("endDate", "'startDate' is after 'endDate'.")
 		}
 	}
 	return nil
