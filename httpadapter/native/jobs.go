@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/usagebook/usagebook/httpadapter"
@@ -31,7 +34,12 @@ func (s *service) submit(c *httpadapter.Call) error {
 		return httpadapter.Bad("Idempotency-Key", "the header Idempotency-Key is given more than once")
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%q %q ", c.MediaType(), c.Request.Header.Values("Ce-Id"))
+	fmt.Fprintf(sum, "%q ", c.MediaType())
+	for _, name := range slices.Sorted(maps.Keys(c.Request.Header)) {
+		if strings.HasPrefix(name, "Ce-") { // an attribute of an event in binary mode
+			fmt.Fprintf(sum, "%q %q ", name, c.Request.Header[name])
+		}
+	}
 	sum.Write(c.Body())
 	job, existed, err := c.Book.Submit(c.Context(), owner(c), usage.JobRequest{ID: c.Operation, Key: key, Digest: hex.EncodeToString(sum.Sum(nil)), Records: records})
 	if err != nil {
