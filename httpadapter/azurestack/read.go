@@ -303,7 +303,8 @@ func (w *walk) length(most, rows, buckets int64) int64 {
 // where there is none. It looks into longer and longer stretches, as a store may
 // put all records of one in order to find the first.
 func (w *walk) firstAfter(ctx context.Context, pos time.Time) (*usage.Stored, error) {
-	for length := w.r.bucket(); pos.Before(w.r.to); length *= growth {
+	const longest = 30 * 366 * 24 * time.Hour // a Duration has room for growth of it, and no more
+	for length := w.r.bucket(); pos.Before(w.r.to); length = min(longest, length*growth) {
 		to := w.r.to
 		if length < to.Sub(pos) {
 			to = pos.Add(length)
