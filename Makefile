@@ -14,8 +14,9 @@ MODULES := $(sort $(patsubst ./%,%,$(patsubst %/go.mod,%,$(shell \
 # Modules whose tests are a step of their own, without the race detector: vendor clients whose C
 # parts it cannot see into, or work that would take minutes under it. Write the reason beside each.
 # openapitest: its validator takes minutes to build for the race detector, which has nothing to find
-# there. bench: what it measures is another program under the race detector.
-HEAVY := httpadapter/openapitest examples/bench
+# there. bench: what it measures is another program under the race detector. clienttest: a client of
+# 6,500 files takes minutes to build, and the server it drives is a process of its own.
+HEAVY := httpadapter/clienttest httpadapter/openapitest examples/bench
 LIGHT := $(filter-out $(HEAVY),$(MODULES))
 
 # RACE= runs the tests without the race detector, where there is no C compiler to be had.
@@ -64,9 +65,10 @@ test: prepare test-ci ## install what tests need where missing, run every module
 test-light:
 	$(call each,$(LIGHT),test,$(if $(RACE),CGO_ENABLED=1) $(call tests,$(RACE)))
 
+# With GOWORK=off, so that what takes long to build is built once for this and for the checks.
 .PHONY: test-heavy
 test-heavy:
-	$(call each,$(HEAVY),test without -race,$(call tests,))
+	$(call each,$(HEAVY),test without -race,GOWORK=off $(call tests,))
 
 # The race detector allocates on its own and makes pools forget, so tests that count allocations
 # skip under it (see allowed-skips) and run once more here, by their names.
