@@ -31,7 +31,8 @@ type Options struct {
 	Catalogue *Catalogue
 
 	// Prefix is the path below which the adapter is mounted: "/usage". It
-	// begins with a slash and does not end in one. Defaults to none.
+	// begins with a slash, does not end in one and is spelled as in a URL, with
+	// %20 for a space. Defaults to none.
 	Prefix string
 
 	// BaseURL replaces the scheme and host of links, for services behind a
@@ -113,6 +114,9 @@ func New(book *usage.Book, opts *Options, apis ...*API) (*Adapter, error) {
 	}
 	if o.Prefix != "" && (!strings.HasPrefix(o.Prefix, "/") || strings.HasSuffix(o.Prefix, "/")) {
 		fault("the prefix %q does not begin with a slash or ends in one", o.Prefix)
+	}
+	if u, err := url.Parse(o.Prefix); err != nil || u.EscapedPath() != o.Prefix {
+		fault("the prefix %q is not spelled as the path of a URL", o.Prefix)
 	}
 	if o.BaseURL != "" {
 		if u, err := url.Parse(o.BaseURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -266,7 +270,8 @@ func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// A body that nobody reads, because the request is refused or the route has
 		// none, is read by the server before the next request. No less than all that
 		// a request may take: a deadline that passes earlier ends its context.
-		_ = out.control.SetReadDeadline(begun.Add(a.opts.BodyTimeout + a.opts.Timeout)) // not every connection has deadlines
+		out.unread = begun.Add(a.opts.BodyTimeout + a.opts.Timeout)
+		_ = out.control.SetReadDeadline(out.unread) // not every connection has deadlines
 	}
 	c := &Call{Request: r.WithContext(ctx), asked: r, Book: a.book, Catalogue: a.catalogue, Operation: a.opts.NewID(), adapter: a, w: out}
 	c.Log = a.opts.Logger.With("operation", c.Operation)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +35,7 @@ func TestAnswerDeadline(t *testing.T) {
 	}
 	// ask has a server answer a request over a connection in memory. done is closed when
 	// the request is no more.
-	ask := func(t *testing.T, path string) (conn net.Conn, done chan struct{}) {
+	ask := func(t *testing.T, path string, header ...string) (conn net.Conn, done chan struct{}) {
 		book, _ := usagetest.NewBook(t, nil)
 		done = make(chan struct{})
 		adapter, err := httpadapter.New(book, &httpadapter.Options{WriteTimeout: 10 * time.Second, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)},
@@ -47,13 +48,15 @@ func TestAnswerDeadline(t *testing.T) {
 		})}
 		go func() { _ = host.Serve(&oneConnection{conn: server, over: make(chan struct{})}) }()
 		t.Cleanup(func() { _ = host.Close() })
-		go func() { _, _ = io.WriteString(client, "GET "+path+" HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n") }()
+		go func() {
+			_, _ = io.WriteString(client, "GET "+path+" HTTP/1.1\r\nHost: example.com\r\n"+strings.Join(append(header, "\r\n"), "\r\n"))
+		}()
 		return client, done
 	}
 	t.Run("long work", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			conn, _ := ask(t, "/x/long")
+			conn, _ := ask(t, "/x/long", "Connection: close")
 			defer conn.Close()
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			require.NoError(t, err)
@@ -64,10 +67,23 @@ func TestAnswerDeadline(t *testing.T) {
 			require.Contains(t, string(body), `"code":"unavailable"`)
 		})
 	})
+	t.Run("a body that never comes", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			conn, _ := ask(t, "/y", "Content-Length: 10")
+			defer conn.Close()
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusNotFound, resp.StatusCode)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.Contains(t, string(body), `"code":"no_path"`)
+		})
+	})
 	t.Run("slow reader", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			conn, _ := ask(t, "/x/large")
+			conn, _ := ask(t, "/x/large", "Connection: close")
 			defer conn.Close()
 			in := bufio.NewReaderSize(conn, 32<<10)
 			resp, err := http.ReadResponse(in, nil)
@@ -85,7 +101,7 @@ func TestAnswerDeadline(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
-			conn, done := ask(t, "/x/large")
+			conn, done := ask(t, "/x/large", "Connection: close")
 			defer conn.Close()
 			<-done
 			require.Equal(t, 10*time.Second, time.Since(begun))
@@ -118,3 +134,12 @@ func (l *oneConnection) Close() error {
 }
 
 func (l *oneConnection) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestPrefixIsSpelledAsInURLs(t *testing.T) {
+	t.Parallel()
+	book, _ := usagetest.NewBook(t, nil)
+	for prefix, ok := range map[string]bool{"": true, "/usage": true, "/a%20b": true, "/a b": false, "/a?b": false, "/a#b": false, "/a%zz": false} {
+		_, err := httpadapter.New(book, &httpadapter.Options{Prefix: prefix})
+		require.Equal(t, ok, err == nil, "%q: %v", prefix, err)
+	}
+}

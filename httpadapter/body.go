@@ -115,6 +115,7 @@ func (c *Call) readBody(rule *BodyRule) *Problem {
 	}
 	// All of it is here. The next request on the connection has its own time.
 	_ = c.w.control.SetReadDeadline(time.Time{})
+	c.w.unread = time.Time{}
 	return nil
 }
 

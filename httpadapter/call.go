@@ -196,6 +196,7 @@ type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
+	unread  time.Time // until when the server may wait for what is left of the body; zero: nothing is
 	wrote   bool
 	status  int
 	bytes   int64
@@ -205,9 +206,14 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // extend gives the client time for the next piece: one that stops reading is
 // cut off, one that reads slowly is not. The time before the first piece is not
-// the client's.
+// the client's, nor is that in which the server reads what is left of the body,
+// as it does before it sends the first.
 func (w *response) extend() {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every writer has deadlines
+	from := time.Now()
+	if from.Before(w.unread) {
+		from = w.unread
+	}
+	_ = w.control.SetWriteDeadline(from.Add(w.timeout)) // not every writer has deadlines
 }
 
 func (w *response) WriteHeader(status int) {
