@@ -9,6 +9,10 @@ import (
 // may follow the seconds of each.
 var instants = []string{"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", time.DateOnly}
 
+// end is the end of time: the years 1 to 9999 are all there is, and the last
+// instant that a client can write is rounded up to it.
+var end = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
 const intervalForm = "start/end in ISO-8601, such as 2026-03-01T00:00:00/2026-04-01T00:00:00"
 
 // readInterval reads start/end: half-open, UTC where no offset is given.
@@ -48,7 +52,7 @@ func readInstant(text string) (time.Time, bool) {
 		if cut := t.Truncate(time.Microsecond); cut.Before(t) {
 			t = cut.Add(time.Microsecond)
 		}
-		return t, t.Year() >= 1 && t.Year() <= 9998
+		return t, t.Year() >= 1 && !t.After(end)
 	}
 	return time.Time{}, false
 }
