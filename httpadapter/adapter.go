@@ -303,7 +303,13 @@ func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fail(&Problem{Kind: Internal, Message: "something went wrong on this side; the operation id finds it in the log"})
 	}()
 	if err := c.serve(); err != nil {
-		c.fail(ProblemOf(err))
+		p := ProblemOf(err)
+		if p.Kind == TooLarge && c.route != nil && c.route.Body == nil {
+			// It is the answer that would be too large, and nothing that was sent.
+			narrower := *p
+			narrower.Kind, p = Invalid, &narrower
+		}
+		c.fail(p)
 	}
 }
 

@@ -2,6 +2,7 @@ package httpadapter
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (c *Call) contentType(rule *BodyRule) *Problem {
 	if err != nil {
 		return bad(list[0])
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") && !strings.EqualFold(charset, "us-ascii") {
 		return bad(list[0])
 	}
 	for _, t := range rule.Types {
@@ -124,12 +125,13 @@ func (c *Call) readBody(rule *BodyRule) *Problem {
 func (c *Call) bodyProblem(err error, tooLarge func() *Problem, packed bool) *Problem {
 	c.w.Header().Set("Connection", "close")
 	var most *http.MaxBytesError
+	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &most):
 		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &Problem{Kind: SlowBody, Message: fmt.Sprintf("The body did not arrive within %s.", c.adapter.opts.BodyTimeout), Err: err}
-	case packed && (errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
+	case packed && (errors.As(err, &corrupt) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
 		return &Problem{Kind: Invalid, Field: "Content-Encoding", Message: "The body is not what gzip writes, or is cut off.", Err: err}
 	}
 	return &Problem{Kind: Invalid, Message: "The body could not be read to its end.", Err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/usagebook/usagebook/filter"
@@ -141,16 +142,19 @@ func ProblemOf(err error) *Problem {
 	case errors.Is(err, usage.ErrKeyReused), errors.Is(err, usage.ErrTaskExists):
 		return &Problem{Kind: Conflict, Field: "Idempotency-Key", Message: "the idempotency key was used for another request", Allowed: "Use a new key for a new request.", Err: err}
 	case errors.Is(err, usage.ErrTooLarge):
-		return &Problem{Kind: TooLarge, Message: err.Error(), Err: err}
+		return &Problem{Kind: TooLarge, Message: plain(err), Err: err}
 	case errors.Is(err, usage.ErrInvalid):
-		return &Problem{Kind: Invalid, Message: err.Error(), Err: err}
+		return &Problem{Kind: Invalid, Message: plain(err), Err: err}
 	case errors.Is(err, usage.ErrNotFound):
 		return &Problem{Kind: NotFound, Message: "there is no such thing, or not for this caller", Err: err}
-	case errors.Is(err, usage.ErrUnavailable), errors.Is(err, usage.ErrClosed), errors.Is(err, context.DeadlineExceeded):
-		return &Problem{Kind: Unavailable, Message: "the book cannot be reached at the moment; what was sent may be sent again", RetryAfter: retrySoon, Err: err}
+	case errors.Is(err, usage.ErrUnavailable), errors.Is(err, usage.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Problem{Kind: Unavailable, Message: "the book cannot be reached at the moment", RetryAfter: retrySoon, Err: err}
 	}
 	return &Problem{Kind: Internal, Message: "something went wrong on this side; the operation id finds it in the log", Err: err}
 }
+
+// plain is the text of an error for a caller, who does not know our packages.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "usage: ") }
 
 // tokenMessage says what to do about a token that is refused.
 func tokenMessage(err error) string {

@@ -21,7 +21,9 @@ type JobRequest struct {
 	Created time.Time
 
 	// Key, where it is not empty, makes a repeated call answer the first job of
-	// this owner and Key. At most 256 bytes.
+	// this owner and Key, as long as that job can be read: once it is not among
+	// the latest Options.KeepJobs any more, the key is new again. At most 256
+	// bytes.
 	Key string
 
 	// Digest tells what was asked for, to see whether a repeated call asks for

@@ -40,7 +40,8 @@
 //	customerTenantId    customerTenantId, else the record's tenant
 //	customerName        customerName, else the catalogue's name of the tenant
 //	subscriptionId      subscriptionId, as the catalogue spells it
-//	subscriptionName    subscriptionName, else the catalogue's name of the subscription
+//	subscriptionName    subscriptionName, else the catalogue's name of the subscription,
+//	                    where it is one of the record's tenant
 //	usageDate           UTC day of start; grouped, the first day of its day, week or month
 //	resourceLocation    resourceLocation, location
 //	meterCategory       meterCategory

@@ -78,7 +78,9 @@ func fieldsOf(r *usage.Record) map[string]string {
 	id := first("", "subscriptionId")
 	name := ""
 	if strings.EqualFold(id, demo.AcmeSubscription) {
-		id, name = demo.AcmeSubscription, "Acme production"
+		if id = demo.AcmeSubscription; r.Tenant == "acme" { // whose subscription it is
+			name = "Acme production"
+		}
 	}
 	return map[string]string{
 		"customerTenantId": first(r.Tenant, "customerTenantId"), "customerName": first(tenants[r.Tenant], "customerName"),

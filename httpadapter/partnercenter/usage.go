@@ -103,6 +103,7 @@ func (s *service) lines(c *httpadapter.Call, q *request, at usage.AsOf) ([]*line
 			record = append(record, "tenant")
 		case subscriptionName:
 			vendor = append(vendor, names[subscriptionID])
+			record = append(record, "tenant")
 		}
 		vendor = append(vendor, names[f])
 	}
@@ -168,9 +169,13 @@ func (s *service) line(c *httpadapter.Call, groups *httpadapter.Groups, row *usa
 			}
 		case subscriptionName:
 			if !ok {
+				// A record may name the subscription of another tenant: the
+				// name of that one is not its own to show.
 				id, _ := groups.Value(row, names[subscriptionID])
-				known, _ := c.Catalogue.Subscription(id)
-				text = known.Name
+				tenant, _ := groups.Value(row, "tenant")
+				if known, _ := c.Catalogue.Subscription(id); known.Tenant == tenant {
+					text = known.Name
+				}
 			}
 		case meterSubcategory:
 			if !ok {

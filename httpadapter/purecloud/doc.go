@@ -58,7 +58,9 @@
 // Rows have the selected of these, in this order, and are ordered by date and then by
 // the fields, absent ones first. What a record does not have is absent from its row; a
 // figure that nobody counted is 0. Groups that look the same are one row: in a simple
-// search two clients of one name are. A record with none of the six values is not
+// search two clients of one name are. Where rows have the clientId, a client that has
+// had several names is one row, under the registered name or else the first of its
+// names in order. A record with none of the six values is not
 // part of the API, and where there are no records there are no rows.
 //
 // groupBy names the fields of a query: OAuthClientId (clientId and clientName, which

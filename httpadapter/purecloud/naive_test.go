@@ -80,6 +80,21 @@ func fieldOf(r *usage.Record, name string) (string, bool) {
 	return r.Dimensions.Get(name)
 }
 
+// nameKnown is 2 for a client with a registered name, 1 for one that its record
+// names, and 0 for one that has an id alone.
+func nameKnown(r *usage.Record) int {
+	id, ok := r.Dimensions.Get("clientId")
+	for _, k := range registry().Clients {
+		if ok && k.ID == id && k.Tenant == r.Tenant && k.Name != "" {
+			return 2
+		}
+	}
+	if name, named := r.Dimensions.Get("clientName"); name != "" || named && !ok {
+		return 1
+	}
+	return 0
+}
+
 // naiveQuery is a query of any kind.
 type naiveQuery struct {
 	route    string
@@ -97,6 +112,7 @@ func naive(records []usage.Record, tenants []string, q *naiveQuery) []string {
 	type line struct {
 		date  time.Time
 		texts [6]*string
+		known int // how well the client's name is known
 		sums  map[string]decimal.Decimal
 	}
 	lines := map[string]*line{}
@@ -127,12 +143,16 @@ next:
 			l.date = time.Date(day.Year(), day.Month(), 1, 0, 0, 0, 0, time.UTC)
 		}
 		key := l.date.String()
+		byID := slices.Contains(q.fields, "clientId") // a client is one row, whatever its names
 		for f, name := range naiveFields {
 			if v, ok := fieldOf(r, name); ok && slices.Contains(q.fields, name) {
 				l.texts[f] = &v
-				key += fmt.Sprintf("|%d=%q", f, v)
+				if name != "clientName" || !byID {
+					key += fmt.Sprintf("|%d=%q", f, v)
+				}
 			}
 		}
+		l.known = nameKnown(r)
 		read := false
 		for _, name := range naiveFigures {
 			v, ok := r.Values.Get(name)
@@ -148,6 +168,9 @@ next:
 			for name, v := range l.sums {
 				known.sums[name] = known.sums[name].Add(v)
 			}
+			if a, b := known.texts[1], l.texts[1]; byID && b != nil && (a == nil || l.known > known.known || l.known == known.known && *b < *a) {
+				known.texts[1], known.known = b, l.known
+			}
 		}
 	}
 	var list []*line
@@ -159,7 +182,7 @@ next:
 		for f := range naiveFields {
 			x, y := a.texts[f], b.texts[f]
 			switch {
-			case d != 0:
+			case d != 0, f == 1 && slices.Contains(q.fields, "clientId"):
 			case x == nil && y == nil:
 			case x == nil:
 				d = -1

@@ -31,6 +31,7 @@ type row struct {
 	date  time.Time
 	texts [fieldCount]text
 	sums  [figureCount]decimal.Decimal
+	rank  rank // of the client's name
 	// figures are the sums of the selected figures, once the row is to be shown.
 	figures [figureCount]int64
 }
@@ -156,9 +157,14 @@ next:
 			r.date = cells.Start
 		}
 		for f, name := range fieldNames {
-			if p.Sources[name] != nil {
-				r.texts[f] = s.text(c, groups, &cells, field(f))
+			if p.Sources[name] == nil {
+				continue
 			}
+			if field(f) == clientName {
+				r.texts[f], r.rank = s.name(c, groups, &cells)
+				continue
+			}
+			r.texts[f].value, r.texts[f].ok = groups.Value(&cells, name)
 		}
 		for f, allowed := range lists {
 			if t := r.texts[f]; !t.ok || !allowed[t.value] {
@@ -171,6 +177,8 @@ next:
 			line = &r
 			known[string(key)] = line
 			out = append(out, line)
+		} else if p.identified() {
+			line.name(&r)
 		}
 		for i, v := range sums {
 			if !v.IsNull() {
@@ -182,27 +190,52 @@ next:
 	return out, nil
 }
 
-// text reads a field of a group: of the registry, or of the records.
-func (s *service) text(c *httpadapter.Call, groups *httpadapter.Groups, cells *usage.Row, f field) text {
-	value, ok := groups.Value(cells, fieldNames[f])
-	if f != clientName {
-		return text{value, ok}
-	}
+// rank says where a client's name comes from: the better one is shown.
+type rank uint8
+
+const (
+	byID rank = iota
+	byRecord
+	byRegistry
+)
+
+// name reads the name of a group's client: the registry's, else that of its
+// records, else its id.
+func (s *service) name(c *httpadapter.Call, groups *httpadapter.Groups, cells *usage.Row) (text, rank) {
+	value, ok := groups.Value(cells, fieldNames[clientName])
 	id, identified := groups.Value(cells, fieldNames[clientID])
 	tenant, _ := groups.Value(cells, "tenant")
 	if k, listed := c.Catalogue.Client(tenant, id); identified && listed && k.Name != "" {
-		return text{k.Name, true}
+		return text{k.Name, true}, byRegistry
 	}
 	if value == "" && identified {
-		return text{id, true}
+		return text{id, true}, byID
 	}
-	return text{value, ok}
+	if !ok {
+		return text{}, byID
+	}
+	return text{value, true}, byRecord
 }
+
+// name takes the name of another group of the same client where that is better
+// known, or as well and before it in order.
+func (r *row) name(o *row) {
+	if o.rank > r.rank || o.rank == r.rank && o.texts[clientName].value < r.texts[clientName].value {
+		r.rank, r.texts[clientName] = o.rank, o.texts[clientName]
+	}
+}
+
+// identified reports whether rows are by client id, which the name then follows:
+// a client that has had several names is one row.
+func (p *plan) identified() bool { return slices.Contains(p.Fields, clientID) }
 
 // key appends what makes two groups one row.
 func (p *plan) key(b []byte, r *row) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.date.UnixMicro()))
 	for _, f := range p.Fields {
+		if f == clientName && p.identified() {
+			continue
+		}
 		t := r.texts[f]
 		if !t.ok {
 			b = append(b, 0)
@@ -220,6 +253,9 @@ func (p *plan) compare(a, b *row) int {
 		return d
 	}
 	for _, f := range p.Fields {
+		if f == clientName && p.identified() {
+			continue
+		}
 		x, y := a.texts[f], b.texts[f]
 		switch {
 		case x.ok != y.ok && y.ok:
