@@ -145,7 +145,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "{{repeat") && len(text) > 500 {
-			t.Skip("large bodies say nothing new")
+			return // large bodies say nothing new
 		}
 		s, err := Parse("x.http", []byte(text))
 		if err != nil {
