@@ -93,20 +93,17 @@ func BenchmarkPage1M(b *testing.B) {
 	run := func(name string, o *azurestack.Options, path, granularity string, span [2]time.Time, page int) {
 		b.Run(name, func(b *testing.B) {
 			h := newHandler(b, d.book, o, httpadapter.Options{Catalogue: d.catalogue, Limiter: httpadapter.Unlimited{}})
-			target := fmt.Sprintf("%s?reportedStartTime=%s&reportedEndTime=%s&aggregationGranularity=%s&api-version=2015-06-01-preview", path,
+			next := fmt.Sprintf("%s?reportedStartTime=%s&reportedEndTime=%s&aggregationGranularity=%s&api-version=2015-06-01-preview", path,
 				span[0].Format(time.RFC3339), span[1].Format(time.RFC3339), granularity)
 			var w *httptest.ResponseRecorder
 			var answer body
+			target := ""
 			for range page {
+				target, answer = next, body{}
 				w = get(h, target, "demo-admin")
-				answer = body{}
 				require.NoError(b, json.Unmarshal(w.Body.Bytes(), &answer))
 				require.Len(b, answer.Value, 1000)
-				next := target
-				if target = answer.NextLink; page > 1 {
-					next = target
-				}
-				target = next
+				next = answer.NextLink
 			}
 			r := httptest.NewRequest("GET", target, nil)
 			r.Header.Set("Authorization", "Bearer demo-admin")
@@ -116,7 +113,7 @@ func BenchmarkPage1M(b *testing.B) {
 			for b.Loop() {
 				out := &discard{header: http.Header{}}
 				h.ServeHTTP(out, r)
-				if out.status != 200 || out.bytes < w.Body.Len()/2 {
+				if out.status != 200 || out.bytes != w.Body.Len() {
 					b.Fatal(out.status, out.bytes)
 				}
 				b.StopTimer()
@@ -133,20 +130,13 @@ func BenchmarkPage1M(b *testing.B) {
 		})
 	}
 	event, recorded := &azurestack.Options{ReportedTime: azurestack.Event}, &azurestack.Options{}
-	cases := func(suffix string) {
-		run("event/tenant/daily"+suffix, event, tenant, "Daily", whole, 1)
-		run("event/tenant/daily/page3"+suffix, event, tenant, "Daily", whole, 3)
-		run("event/tenant/hourly"+suffix, event, tenant, "Hourly", whole, 1)
-		run("event/tenant/hourly/page3"+suffix, event, tenant, "Hourly", whole, 3)
-		run("event/provider/daily"+suffix, event, provider, "Daily", whole, 1)
-		run("event/provider/hourly/page3"+suffix, event, provider, "Hourly", whole, 3)
-		run("recorded/tenant/hourly/day"+suffix, recorded, tenant, "Hourly", aDay, 1)
-		run("recorded/tenant/hourly/day/page3"+suffix, recorded, tenant, "Hourly", aDay, 3)
-		run("recorded/provider/daily/day"+suffix, recorded, provider, "Daily", aDay, 1)
-		run("recorded/tenant/daily"+suffix, recorded, tenant, "Daily", whole, 1)
-		run("recorded/tenant/daily/page3"+suffix, recorded, tenant, "Daily", whole, 3)
-	}
-	cases("")
+	run("event/tenant/daily", event, tenant, "Daily", whole, 1)
+	run("event/tenant/hourly", event, tenant, "Hourly", whole, 1)
+	run("event/tenant/hourly/page3", event, tenant, "Hourly", whole, 3)
+	run("event/provider/daily", event, provider, "Daily", whole, 1)
+	run("recorded/tenant/hourly/day", recorded, tenant, "Hourly", aDay, 1)
+	run("recorded/tenant/hourly/day/page3", recorded, tenant, "Hourly", aDay, 3)
+	run("recorded/provider/daily/day", recorded, provider, "Daily", aDay, 1)
 	for {
 		did, err := d.book.Roll(b.Context())
 		require.NoError(b, err)
@@ -154,7 +144,7 @@ func BenchmarkPage1M(b *testing.B) {
 			break
 		}
 	}
-	cases("/rolled")
+	run("event/tenant/daily/rolled", event, tenant, "Daily", whole, 1)
 }
 
 // discard is a client that counts bytes.

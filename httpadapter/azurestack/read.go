@@ -290,13 +290,14 @@ func (s *service) density(r *request) *atomic.Uint32 {
 	return &s.densities[(h+uint64(r.unit))%uint64(len(s.densities))]
 }
 
-// length is how many buckets are likely to have the missing rows, where so many
-// had so many; at most most. Without a hint it is one.
+// length is how many buckets are likely to have the missing rows, but for the one
+// that only says that there are more, where so many buckets had so many rows; at most
+// most. Without a hint it is one.
 func (w *walk) length(most, rows, buckets int64) int64 {
 	if rows == 0 {
 		return 1
 	}
-	return max(1, min(most, (int64(w.missing())*buckets+rows-1)/rows))
+	return max(1, min(most, (int64(w.missing()-1)*buckets+rows-1)/rows))
 }
 
 // firstAfter finds the first record with a quantity at or after an instant, nil
