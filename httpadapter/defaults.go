@@ -13,13 +13,13 @@ const (
 // Meters returns the declarations of the meters that the documented APIs read
 // by default, for usage.Options.Meters. They make the figures that have to be
 // integers integers on the way in, and keep nested dimensions as canonical
-// JSON, so that equal content is one row.
+// JSON, so that equal content is one row; a text that is no JSON stays a text.
 func Meters() []usage.Meter {
 	return []usage.Meter{
 		{Name: StreamEvents, Values: whole("ingressEvents", "egressEvents", "ingressStreamsAccessed", "egressStreamsAccessed"),
 			Dimensions: dimensions("namespaceId", "streamId")},
 		{Name: AzureUsage, Values: []usage.MeterValue{{Name: usage.QuantityName}}, Dimensions: append([]usage.MeterDimension{
-			{Name: "subscriptionId", FoldCase: true}, {Name: "tags", JSON: true}, {Name: "additionalInfo", JSON: true}},
+			{Name: "subscriptionId", FoldCase: true}, {Name: "tags", JSON: true, AnyText: true}, {Name: "additionalInfo", JSON: true, AnyText: true}},
 			dimensions("meterId", "resourceUri", "location", "customerTenantId", "customerName", "subscriptionName", "resourceLocation",
 				"meterCategory", "meterSubcategory", "meterUnit", "reservationOrderId", "reservationId", "consumptionMeterId", "serviceType")...)},
 		{Name: APIRequests, Values: whole("requests", "status200", "status300", "status400", "status500", "status429", "bytesIn", "bytesOut"),

@@ -120,6 +120,24 @@ func TestAppendRefusals(t *testing.T) {
 	}
 }
 
+func TestJSONOrAnyText(t *testing.T) {
+	t.Parallel()
+	book := newBook(t, &usage.Options{Meters: []usage.Meter{{Name: "m", Dimensions: []usage.MeterDimension{{Name: "tags", JSON: true, AnyText: true}}}}})
+	for id, text := range map[string][2]string{"object": {`{"b": 1, "a": [ ]}`, `{"a":[],"b":1}`}, "text": {"not json", "not json"}, "half": {`{"a": `, `{"a": `}, "empty": {"", ""}} {
+		r := plainRecord(id)
+		r.Dimensions = r.Dimensions.With("tags", text[0])
+		require.Equal(t, 1, mustAppend(t, book, r).Inserted)
+		r.Dimensions = r.Dimensions.With("tags", text[1])
+		require.Equal(t, 1, mustAppend(t, book, r).Duplicates)
+		page, err := book.Query(t.Context(), usage.ForTenant("acme"), usage.Query{Filter: "id eq '" + id + "'"})
+		require.NoError(t, err)
+		kept, _ := page.Rows[0].Record.Dimensions.Get("tags")
+		require.Equal(t, text[1], kept)
+	}
+	_, err := usage.New(memstore.New(nil), &usage.Options{Meters: []usage.Meter{{Name: "m", Dimensions: []usage.MeterDimension{{Name: "tags", AnyText: true}}}}})
+	require.ErrorContains(t, err, "AnyText goes with JSON only")
+}
+
 func TestContentIsNormalised(t *testing.T) {
 	t.Parallel()
 	book := newBook(t, &usage.Options{Meters: []usage.Meter{{Name: "m", Dimensions: []usage.MeterDimension{{Name: "tags", JSON: true}}}}})

@@ -38,6 +38,10 @@ type query struct {
 	// from and to bound event time in Unix microseconds, half-open; openPast
 	// and openFuture where the query leaves it open.
 	from, to int64
+	// since and until are what the filter says of event time besides, half-open:
+	// bounds for reading records, not those of rows. They count where bounded.
+	since, until int64
+	bounded      bool
 
 	filter     *filter.Checked
 	filterText string    // as checked, with now() as such
@@ -265,9 +269,52 @@ func (q *query) compileConditions() error {
 	q.bySeries, q.byClass, q.byRecord = f.condition(series), f.condition(class), f.condition(rest)
 	if q.byRecord != nil {
 		q.raw = append(q.raw, "a condition on values, instants or ids")
-		q.scan = true
+		if !q.bound(rest) {
+			q.scan = true
+		}
 	}
 	return nil
+}
+
+// bound takes over the bounds that a condition sets to event time, so that records
+// outside of them are not read. It reports whether the condition is nothing else:
+// then the records that are read meet it.
+func (q *query) bound(c *filter.Checked) bool {
+	from, to, fromIn, toIn := c.Range("start")
+	q.since, q.until, q.bounded = openPast, openFuture, true
+	if from.Type() == filter.TypeTime {
+		// Starts are whole microseconds.
+		if q.since = micro(from.Time()).UnixMicro(); !fromIn || from.Time().After(micro(from.Time())) {
+			q.since++
+		}
+	}
+	if to.Type() == filter.TypeTime {
+		if q.until = micro(to.Time()).UnixMicro(); toIn || to.Time().After(micro(to.Time())) {
+			q.until++
+		}
+	}
+	if max(q.from, q.since) >= min(q.to, q.until) {
+		// Nothing is left. Stores are not asked for ranges that end before they begin.
+		q.bounded = false
+		return false
+	}
+	only := true
+	filter.Walk(c.Expr(), func(e filter.Expr) bool {
+		switch e := e.(type) {
+		case *filter.Logic:
+			only = only && !e.Or
+			return only
+		case *filter.Binary:
+			name, ok := e.X.(*filter.Name)
+			value, literal := e.Y.(*filter.Literal)
+			only = only && ok && name.Var == 0 && name.Field.Name == "start" && literal && value.Value.Type() == filter.TypeTime &&
+				filter.OpGt <= e.Op && e.Op <= filter.OpLe
+		default:
+			only = false
+		}
+		return false
+	})
+	return only
 }
 
 // formerMeter refuses a comparison of the meter with a name that it no longer
@@ -817,7 +864,11 @@ func (q *query) selection() Selection {
 	if q.src.On == RecordedTime {
 		sel.RecordedFrom, sel.RecordedTo = q.src.From, q.src.To
 	}
-	sel.From, sel.To = q.bounds(q.from, q.to)
+	from, to := q.from, q.to
+	if q.bounded {
+		from, to = max(from, q.since), min(to, q.until)
+	}
+	sel.From, sel.To = q.bounds(from, to)
 	return sel
 }
 

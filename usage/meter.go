@@ -60,6 +60,9 @@ type MeterDimension struct {
 	// sorted, no insignificant space), so that equal content is one group. It
 	// is fixed for ever.
 	JSON bool
+	// AnyText, beside JSON, keeps a text that is no JSON as it is instead of
+	// refusing the record. It is fixed for ever, too.
+	AnyText bool
 	// FoldCase makes filters compare the dimension without regard to case.
 	// Groups and order stay exact.
 	FoldCase bool
@@ -217,6 +220,9 @@ func newCatalogue(meters []Meter) (*catalogue, error) {
 			declare("dimension", d.Name)
 			for _, a := range d.Aliases {
 				declare("dimension", a)
+			}
+			if d.AnyText && !d.JSON {
+				fault("%s: dimension %s: AnyText goes with JSON only; other dimensions take any text as it is", where, quoted(d.Name))
 			}
 			c.note(c.dimensions, d.Name, d.Aliases, d.FoldCase, m.Name)
 			c.present = append(c.present, d.Name)

@@ -229,10 +229,17 @@ func (b *Book) normalizeDimensions(r *Record) []Violation {
 			out = append(out, Violation{Code: CodeCharacters, Field: field, Message: "has a NUL character"})
 			continue
 		}
-		if m == nil || !m.isJSON(name) {
+		if m == nil {
+			continue
+		}
+		declared := m.jsonDimension(name)
+		if declared == nil {
 			continue
 		}
 		text, err := CanonicalJSON(value)
+		if err != nil && declared.AnyText {
+			continue
+		}
 		if err != nil {
 			out = append(out, Violation{Code: CodeSyntax, Field: field, Message: err.Error()})
 			continue
@@ -253,14 +260,14 @@ func (b *Book) normalizeDimensions(r *Record) []Violation {
 	return out
 }
 
-func (m *Meter) isJSON(dimension string) bool {
+// jsonDimension returns the declaration of a JSON dimension, nil for others.
+func (m *Meter) jsonDimension(name string) *MeterDimension {
 	for i := range m.Dimensions {
-		d := &m.Dimensions[i]
-		if d.JSON && (d.Name == dimension || slices.Contains(d.Aliases, dimension)) {
-			return true
+		if d := &m.Dimensions[i]; d.JSON && (d.Name == name || slices.Contains(d.Aliases, name)) {
+			return d
 		}
 	}
-	return false
+	return nil
 }
 
 // check holds a record against the declaration of its meter.

@@ -136,6 +136,8 @@ func BenchmarkPage1M(b *testing.B) {
 	run("event/provider/daily", event, provider, "Daily", whole, 1)
 	run("recorded/tenant/hourly/day", recorded, tenant, "Hourly", aDay, 1)
 	run("recorded/tenant/hourly/day/page3", recorded, tenant, "Hourly", aDay, 3)
+	run("recorded/tenant/daily", recorded, tenant, "Daily", whole, 1)
+	run("recorded/tenant/daily/page3", recorded, tenant, "Daily", whole, 3)
 	run("recorded/provider/daily/day", recorded, provider, "Daily", aDay, 1)
 	for {
 		did, err := d.book.Roll(b.Context())

@@ -221,20 +221,28 @@ func (w *walk) run(ctx context.Context) error {
 
 // page collects the rows in the order of the reading.
 //
-// Where the range is of event time it is read in stretches, because the order of
-// rows begins with time: no more of it than the page needs, however much usage
-// the range has. How long a stretch is follows from the rows of those before.
+// The usage is read in stretches of event time, because the order of rows begins
+// with it: no more than the page needs, however much usage the range has. How long a
+// stretch is follows from the rows of those before.
 func (w *walk) page(ctx context.Context) error {
-	if w.s.reported == Recorded {
-		return w.stretch(ctx, time.Time{}, time.Time{})
-	}
 	bucket := w.r.bucket()
-	pos := w.r.from
-	if w.at.begun {
-		pos = time.UnixMicro(w.at.start).UTC()
-		if pos.Before(w.r.from) || !pos.Before(w.r.to) {
-			return fmt.Errorf("azurestack: the token is of %s, outside the range", pos)
+	pos, end := w.r.from, w.r.to
+	if w.s.reported == Recorded {
+		pos, end = time.Time{}, endOfTime
+	}
+	switch {
+	case w.at.begun:
+		at := time.UnixMicro(w.at.start).UTC()
+		if at.Before(pos) || !at.Before(end) {
+			return fmt.Errorf("azurestack: the token is of %s, outside the range", at)
 		}
+		pos = at
+	case w.s.reported == Recorded:
+		s, err := w.firstAfter(ctx, pos, end)
+		if err != nil || s == nil {
+			return err
+		}
+		pos = s.Start.Truncate(bucket)
 	}
 	density := w.s.density(w.r)
 	known := int64(density.Load())
@@ -243,11 +251,11 @@ func (w *walk) page(ctx context.Context) error {
 		length = 1 // its condition is for the rows of one bucket
 	}
 	read, buckets := int64(0), int64(0)
-	for first := true; pos.Before(w.r.to); first = false {
-		if done, err := w.full(ctx, pos); done || err != nil {
+	for first := true; pos.Before(end); first = false {
+		if done, err := w.full(ctx, pos, end); done || err != nil {
 			return err
 		}
-		length = min(length, int64(w.r.to.Sub(pos)/bucket))
+		length = min(length, int64(end.Sub(pos)/bucket))
 		to := pos.Add(time.Duration(length) * bucket)
 		before := w.read
 		if err := w.stretch(ctx, pos, to); err != nil {
@@ -268,7 +276,7 @@ func (w *walk) page(ctx context.Context) error {
 		}
 		if got == 0 {
 			// Silence, which may last: ask where it ends.
-			s, err := w.firstAfter(ctx, pos)
+			s, err := w.firstAfter(ctx, pos, end)
 			if err != nil || s == nil {
 				return err
 			}
@@ -303,14 +311,16 @@ func (w *walk) length(most, rows, buckets int64) int64 {
 // firstAfter finds the first record with a quantity at or after an instant, nil
 // where there is none. It looks into longer and longer stretches, as a store may
 // put all records of one in order to find the first.
-func (w *walk) firstAfter(ctx context.Context, pos time.Time) (*usage.Stored, error) {
+func (w *walk) firstAfter(ctx context.Context, pos, end time.Time) (*usage.Stored, error) {
 	const longest = 30 * 366 * 24 * time.Hour // a Duration has room for growth of it, and no more
-	for length := w.r.bucket(); pos.Before(w.r.to); length = min(longest, length*growth) {
-		to := w.r.to
-		if length < to.Sub(pos) {
+	for length := w.r.bucket(); pos.Before(end); length = min(longest, length*growth) {
+		to := end
+		if length < to.Sub(pos) && !pos.IsZero() {
 			to = pos.Add(length)
 		}
-		page, err := w.book.Query(ctx, w.scope, usage.Query{From: pos, To: to, Filter: w.s.counted, PageSize: 1, AsOf: w.at.asOf})
+		q := w.query(pos, to, w.s.counted)
+		q.PageSize = 1
+		page, err := w.book.Query(ctx, w.scope, q)
 		if err != nil {
 			return nil, err
 		}
@@ -325,11 +335,11 @@ func (w *walk) firstAfter(ctx context.Context, pos time.Time) (*usage.Stored, er
 // full reports whether the page is done where its last row may be the last of the
 // bucket before pos: then one record says whether there is another page, without
 // the work for all rows of the next bucket.
-func (w *walk) full(ctx context.Context, pos time.Time) (bool, error) {
+func (w *walk) full(ctx context.Context, pos, end time.Time) (bool, error) {
 	if len(w.rows) < w.size {
 		return false, nil
 	}
-	s, err := w.firstAfter(ctx, pos)
+	s, err := w.firstAfter(ctx, pos, end)
 	if err != nil || s == nil {
 		return true, err
 	}
@@ -344,37 +354,35 @@ func (w *walk) full(ctx context.Context, pos time.Time) (bool, error) {
 	return true, nil
 }
 
-// stretch collects the rows of a stretch of event time; of recorded time the
-// range is always the request's.
+// endOfTime is where the book's time ends.
+var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// query asks for what was used in from <= t < to, of the reported range.
+func (w *walk) query(from, to time.Time, condition string) usage.Query {
+	q := usage.Query{From: from, To: to, Filter: condition, AsOf: w.at.asOf}
+	if w.s.reported == Event {
+		return q
+	}
+	q.On, q.From, q.To = usage.RecordedTime, w.r.from, w.r.to
+	if !from.IsZero() {
+		q.Filter = httpadapter.And(q.Filter, "start ge "+from.Format(time.RFC3339))
+	}
+	if to.Before(endOfTime) {
+		q.Filter = httpadapter.And(q.Filter, "start lt "+to.Format(time.RFC3339))
+	}
+	return q
+}
+
+// stretch collects the rows of a stretch of event time.
 func (w *walk) stretch(ctx context.Context, from, to time.Time) error {
-	q := usage.Query{
-		From: from, To: to,
-		Filter:  w.s.filter,
-		GroupBy: w.reading.groupBy,
-		Window:  aggregate.Window{Unit: w.r.unit},
-		Measures: []usage.Measure{
-			{Name: "sum", Of: w.s.quantity},
-		},
-		OrderBy: w.reading.orderBy,
-		AsOf:    w.at.asOf,
+	condition := w.s.filter
+	if w.at.begun && from.UnixMicro() == w.at.start {
+		condition = httpadapter.And(condition, w.reading.notBefore(&w.at))
 	}
-	if w.at.begun {
-		after := w.reading.notBefore(&w.at)
-		start := time.UnixMicro(w.at.start).UTC()
-		switch {
-		case w.s.reported == Recorded:
-			later := "start ge " + start.Format(time.RFC3339)
-			if after != "" {
-				after = "(start ge " + start.Add(w.r.bucket()).Format(time.RFC3339) + " or " + after + ")"
-			}
-			q.Filter = httpadapter.And(q.Filter, later, after)
-		case from.Equal(start):
-			q.Filter = httpadapter.And(q.Filter, after)
-		}
-	}
-	if w.s.reported == Recorded {
-		q.On, q.From, q.To = usage.RecordedTime, w.r.from, w.r.to
-	}
+	q := w.query(from, to, condition)
+	q.GroupBy, q.OrderBy = w.reading.groupBy, w.reading.orderBy
+	q.Window = aggregate.Window{Unit: w.r.unit}
+	q.Measures = []usage.Measure{{Name: "sum", Of: w.s.quantity}}
 	for {
 		q.PageSize = min(mostRead, w.missing()+spare)
 		page, err := w.book.Query(ctx, w.scope, q)

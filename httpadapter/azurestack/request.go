@@ -112,7 +112,7 @@ func readTime(c *httpadapter.Call, parameter string) (time.Time, error) {
 		}
 	}
 	t, err := time.Parse("2006-01-02T15:04:05", bare)
-	if err != nil || !zone || len(bare) > len("2006-01-02T15:04:05.000000000") || strings.Contains(bare, ",") || t.Year() < 1 {
+	if err != nil || !zone || len(bare) < len("2006-01-02T15:04:05") || len(bare) > len("2006-01-02T15:04:05.000000000") || strings.Contains(bare, ",") || t.Year() < 1 {
 		return time.Time{}, invalid(parameter, "is not an instant in UTC such as 2015-06-16T18:00:00+00:00")
 	}
 	return t, nil
