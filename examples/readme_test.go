@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"bufio"
 	"go/format"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/usagebook/usagebook/examples/internal/walk"
 )
 
 // A block is a fenced block of a Markdown file.
@@ -110,7 +113,8 @@ func TestReadmeCommands(t *testing.T) {
 			}
 		},
 		"go mod edit -require=github.com/usagebook/usagebook@v0.0.0 -replace=github.com/usagebook/usagebook=../usagebook\ngo mod tidy": inClonesNeighbour,
-		"go work init . ../usagebook": inClonesNeighbour,
+		"go work init . ../usagebook":                                  inClonesNeighbour,
+		"go run ./examples/server -config examples/server/config.json": withCurl,
 	}
 
 	found := map[string]bool{}
@@ -119,6 +123,9 @@ func TestReadmeCommands(t *testing.T) {
 			continue
 		}
 		commands := strings.TrimSpace(b.text)
+		if strings.HasPrefix(commands, "curl ") {
+			continue // withCurl runs all of them
+		}
 		// The block at the top holds two commands that have nothing to do with one another.
 		list := []string{commands}
 		if held[commands] == nil {
@@ -154,4 +161,42 @@ func inClonesNeighbour(t *testing.T, commands string) {
 	run(t, service, env, "go", "mod", "init", "example.org/service")
 	run(t, service, env, "sh", "-e", "-c", commands)
 	require.Equal(t, output, run(t, service, env, "go", "run", "."))
+}
+
+// withCurl runs the command of the server, on another port, and then the README's curl
+// commands, whose answers follow them.
+func withCurl(t *testing.T, command string) {
+	args, ok := strings.CutPrefix(command, "go run ./examples/server ")
+	require.True(t, ok)
+	binary := filepath.Join(t.TempDir(), "server")
+	run(t, root(t), nil, "go", "build", "-o", binary, "./examples/server")
+
+	cmd := exec.CommandContext(t.Context(), binary, append(strings.Fields(args), "-addr", "127.0.0.1:0")...)
+	cmd.Dir = root(t)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	base, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	require.True(t, ok, line)
+
+	text, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), command+"   # listening on http://127.0.0.1:8080\n", "the default address")
+	blocks, err := walk.Blocks(strings.ReplaceAll(string(text), "http://127.0.0.1:8080", base))
+	require.NoError(t, err)
+	var asked []walk.Block
+	for i, b := range blocks {
+		if strings.HasPrefix(b.Text, "curl ") {
+			require.Less(t, i+1, len(blocks))
+			asked = append(asked, b, blocks[i+1])
+		}
+	}
+	require.NotEmpty(t, asked)
+	session := walk.Session{Vars: map[string]string{}, Exact: true}
+	require.NoError(t, session.Run(t.Context(), asked, nil))
+
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait())
 }
