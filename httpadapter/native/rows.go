@@ -69,14 +69,7 @@ func WriteRows(w io.Writer, page *usage.Page, o *RowsOptions) error {
 	}
 	out := rowWriter{w: w, buf: make([]byte, 0, 4<<10)}
 	keys := rowKeys(page)
-	out.buf = append(out.buf, `{"columns":[`...)
-	for i, k := range keys {
-		if i > 0 {
-			out.buf = append(out.buf, ',')
-		}
-		out.buf = appendText(out.buf, k)
-	}
-	out.buf = append(out.buf, `],"rows":[`...)
+	out.head(keys)
 	for i, k := range keys {
 		// What stands before the value of each column.
 		lead := appendText([]byte{','}, k)
@@ -93,18 +86,7 @@ func WriteRows(w io.Writer, page *usage.Page, o *RowsOptions) error {
 			return fmt.Errorf("native: rows: %w", err)
 		}
 	}
-	out.buf = strconv.AppendUint(append(out.buf, `],"asOf":`...), page.AsOf.Sequence, 10)
-	if o.Count {
-		out.buf = strconv.AppendInt(append(out.buf, `,"count":`...), page.Count, 10)
-	}
-	if o.NextLink != "" {
-		out.buf = appendText(append(out.buf, `,"nextLink":`...), valid(o.NextLink))
-	}
-	out.buf = append(out.buf, '}')
-	if err := out.flush(); err != nil {
-		return fmt.Errorf("native: rows: %w", err)
-	}
-	return nil
+	return out.tail(page.AsOf, page.Count, o)
 }
 
 // rowKeys returns the keys of the rows of a page.
@@ -140,6 +122,34 @@ type rowWriter struct {
 	w     io.Writer
 	buf   []byte
 	leads [][]byte
+}
+
+// head begins the answer, up to its rows.
+func (o *rowWriter) head(keys []string) {
+	o.buf = append(o.buf, `{"columns":[`...)
+	for i, k := range keys {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = appendText(o.buf, k)
+	}
+	o.buf = append(o.buf, `],"rows":[`...)
+}
+
+// tail ends it behind its rows.
+func (o *rowWriter) tail(at usage.AsOf, count int64, opts *RowsOptions) error {
+	o.buf = strconv.AppendUint(append(o.buf, `],"asOf":`...), at.Sequence, 10)
+	if opts.Count {
+		o.buf = strconv.AppendInt(append(o.buf, `,"count":`...), count, 10)
+	}
+	if opts.NextLink != "" {
+		o.buf = appendText(append(o.buf, `,"nextLink":`...), valid(opts.NextLink))
+	}
+	o.buf = append(o.buf, '}')
+	if err := o.flush(); err != nil {
+		return fmt.Errorf("native: rows: %w", err)
+	}
+	return nil
 }
 
 func (o *rowWriter) flush() error {

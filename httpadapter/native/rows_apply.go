@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"github.com/usagebook/usagebook/usage"
 )
@@ -30,14 +29,7 @@ func WriteApplied(w io.Writer, page *usage.ApplyPage, o *RowsOptions) error {
 	for _, c := range page.Columns[from:] {
 		keys = append(keys, valid(c.Name))
 	}
-	out.buf = append(out.buf, `{"columns":[`...)
-	for i, k := range keys {
-		if i > 0 {
-			out.buf = append(out.buf, ',')
-		}
-		out.buf = appendText(out.buf, k)
-	}
-	out.buf = append(out.buf, `],"rows":[`...)
+	out.head(keys)
 	for i := range page.Rows {
 		r := &page.Rows[i]
 		if i > 0 {
@@ -66,16 +58,5 @@ func WriteApplied(w io.Writer, page *usage.ApplyPage, o *RowsOptions) error {
 			}
 		}
 	}
-	out.buf = strconv.AppendUint(append(out.buf, `],"asOf":`...), page.AsOf.Sequence, 10)
-	if o.Count {
-		out.buf = strconv.AppendInt(append(out.buf, `,"count":`...), page.Count, 10)
-	}
-	if o.NextLink != "" {
-		out.buf = appendText(append(out.buf, `,"nextLink":`...), valid(o.NextLink))
-	}
-	out.buf = append(out.buf, '}')
-	if err := out.flush(); err != nil {
-		return fmt.Errorf("native: rows: %w", err)
-	}
-	return nil
+	return out.tail(page.AsOf, page.Count, o)
 }
