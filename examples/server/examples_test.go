@@ -38,16 +38,6 @@ func usages201() string {
 		one + strings.Repeat(","+one, 200) + `]}]}]}`
 }
 
-// readBlocks returns the fenced blocks of a file.
-func readBlocks(t testing.TB, name string) []walk.Block {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	require.NoError(t, err)
-	blocks, err := walk.Blocks(string(text))
-	require.NoError(t, err, name)
-	return blocks
-}
-
 // sections cuts blocks where a heading of the second level begins.
 func sections(t testing.TB, name string) map[string][]walk.Block {
 	t.Helper()

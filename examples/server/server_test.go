@@ -189,10 +189,10 @@ func TestFlags(t *testing.T) {
 		"a store":           {[]string{"-store", "sqlite:book.db"}, nil, "-store sqlite:book.db: there is no such store; mem is there"},
 		"an empty store":    {[]string{"-store", ""}, nil, "-store : there is no such store"},
 		"mem with a name":   {[]string{"-store", "mem:book"}, nil, "-store mem:book: mem takes nothing behind it"},
-		"no config":         {[]string{"-config", "none.json"}, nil, "config: open none.json: no such file or directory"},
+		"no config":         {[]string{"-config", "none.json"}, nil, "config: open none.json: "},
 		"a config's fault":  {[]string{"-config", written(t, `{"stores": 1}`)}, nil, "1: stores: there is no such key"},
 		"an address":        {[]string{"-addr", "8080"}, nil, "missing port in address"},
-		"an address in use": {[]string{"-addr", taken.Addr().String()}, nil, "address already in use"},
+		"an address in use": {[]string{"-addr", taken.Addr().String()}, nil, "listen tcp "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
