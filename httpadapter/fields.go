@@ -44,6 +44,25 @@ func (f Fields) Over(defaults Fields) (Fields, error) {
 	return out, errors.Join(faults...)
 }
 
+// ValueNames lays a host's names of values over the documented ones: it returns
+// the name of each documented value in the records, in the order of documented.
+// The error names values that the API does not have.
+func ValueNames(given map[string]string, documented []string) ([]string, error) {
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(documented, name) {
+			faults = append(faults, fmt.Errorf("there is no value %q; there are %s", name, strings.Join(documented, ", ")))
+		}
+	}
+	out := slices.Clone(documented)
+	for i, name := range documented {
+		if given[name] != "" {
+			out[i] = given[name]
+		}
+	}
+	return out, errors.Join(faults...)
+}
+
 // recordField spells a field of the record for a query.
 func recordField(name string) string {
 	switch name {

@@ -2,10 +2,7 @@ package ocs
 
 import (
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/usagebook/usagebook/httpadapter"
 )
@@ -49,7 +46,7 @@ const (
 type service struct {
 	meters   []string
 	fields   httpadapter.Fields
-	values   [len(figures)]string
+	values   []string
 	rounding httpadapter.Rounding
 }
 
@@ -66,15 +63,8 @@ func (o *Options) compile() (*service, error) {
 	if s.fields, err = o.Fields.Over(httpadapter.Fields{namespaceID: {namespaceID}, streamID: {streamID}}); err != nil {
 		faults = append(faults, err)
 	}
-	for i, name := range figures {
-		if s.values[i] = name; o.Values[name] != "" {
-			s.values[i] = o.Values[name]
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
-		if !slices.Contains(figures[:], name) {
-			faults = append(faults, fmt.Errorf("there is no value %q; there are %s", name, strings.Join(figures[:], ", ")))
-		}
+	if s.values, err = httpadapter.ValueNames(o.Values, figures[:]); err != nil {
+		faults = append(faults, err)
 	}
 	return s, errors.Join(faults...)
 }

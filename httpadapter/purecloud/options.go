@@ -3,9 +3,7 @@ package purecloud
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/usagebook/usagebook/httpadapter"
@@ -76,7 +74,7 @@ var figureNames = [figureCount]string{"status200", "status300", "status400", "st
 type service struct {
 	meters   []string
 	fields   httpadapter.Fields
-	values   [figureCount]string
+	values   []string
 	rounding httpadapter.Rounding
 	wait     time.Duration
 }
@@ -99,15 +97,8 @@ func (o *Options) compile() (*service, error) {
 	if s.fields, err = o.Fields.Over(defaults); err != nil {
 		faults = append(faults, err)
 	}
-	for i, name := range figureNames {
-		if s.values[i] = name; o.Values[name] != "" {
-			s.values[i] = o.Values[name]
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
-		if !slices.Contains(figureNames[:], name) {
-			faults = append(faults, fmt.Errorf("there is no value %q; there are %s", name, strings.Join(figureNames[:], ", ")))
-		}
+	if s.values, err = httpadapter.ValueNames(o.Values, figureNames[:]); err != nil {
+		faults = append(faults, err)
 	}
 	if s.wait < 0 {
 		faults = append(faults, fmt.Errorf("the wait is %s, at least 0 is allowed", s.wait))
