@@ -57,6 +57,9 @@ func isAnswer(language string) bool {
 	return language == "json" || language == "http" || language == "text"
 }
 
+// patience is how long a command is repeated: what takes longer has failed.
+const patience = time.Minute
+
 // shell runs an sh block: variables, or one command and its answer.
 func (s *Session) shell(ctx context.Context, b Block, answer *Block) (answered bool, err error) {
 	list, err := Commands(b.Text, s.Vars)
@@ -77,16 +80,22 @@ func (s *Session) shell(ctx context.Context, b Block, answer *Block) (answered b
 	if !strings.HasPrefix(list[0].Comment, "repeat until") {
 		return true, s.ask(ctx, request, answer)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := s.ask(ctx, request, answer)
 		if err == nil {
 			return true, nil
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return true, fmt.Errorf("%w: %w", ctx.Err(), err)
+			return true, fmt.Errorf("%w: %w", ctx.Err(), last)
 		case <-tick.C:
 		}
 	}
