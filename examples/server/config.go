@@ -58,6 +58,7 @@ type meter struct {
 		Name     string   `json:"name"`
 		Aliases  []string `json:"aliases"`
 		JSON     bool     `json:"json"`
+		AnyText  bool     `json:"anyText"`
 		FoldCase bool     `json:"foldCase"`
 	} `json:"dimensions"`
 }
@@ -154,7 +155,7 @@ func (c *config) meters() ([]usage.Meter, error) {
 				DistinctOf: v.DistinctOf, Integer: v.Integer, MaxScale: v.MaxScale})
 		}
 		for _, d := range m.Dimensions {
-			x.Dimensions = append(x.Dimensions, usage.MeterDimension{Name: d.Name, Aliases: d.Aliases, JSON: d.JSON, FoldCase: d.FoldCase})
+			x.Dimensions = append(x.Dimensions, usage.MeterDimension{Name: d.Name, Aliases: d.Aliases, JSON: d.JSON, AnyText: d.AnyText, FoldCase: d.FoldCase})
 		}
 		if at := slices.IndexFunc(out, func(o usage.Meter) bool { return o.Name == x.Name }); at >= 0 {
 			out[at] = x

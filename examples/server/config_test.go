@@ -66,7 +66,7 @@ func TestConfigFaults(t *testing.T) {
 		"of a rule":          {"{\"rules\": [{\"name\": \"a\"},\n{\"name\": \"b\", \"maximum\": 1}]}", "2: rules[1]: maximum: unknown key"},
 		"of a meter":         {`{"meters": [{"value": []}]}`, "1: meters[0].value: there is no such key; there are name, aliases, closed, values, dimensions"},
 		"of a value":         {`{"meters": [{"values": [{"agg": ""}]}]}`, "1: meters[0].values[0].agg: there is no such key; there are name, aliases, unit, aggregation, distinctOf, integer, maxScale"},
-		"of a dimension":     {`{"meters": [{"dimensions": [{"unit": ""}]}]}`, "1: meters[0].dimensions[0].unit: there is no such key; there are name, aliases, json, foldCase"},
+		"of a dimension":     {`{"meters": [{"dimensions": [{"unit": ""}]}]}`, "1: meters[0].dimensions[0].unit: there is no such key; there are name, aliases, json, anyText, foldCase"},
 		"of azurestack":      {`{"azurestack": {"reported": ""}}`, "1: azurestack.reported: there is no such key; there are reportedTime"},
 		"of the limits":      {`{"limits": {"rate": {}}}`, "1: limits.rate: there is no such key; there are rates, maxBody, batchSize, maxGroups, waitingExecutions, timeout"},
 		"of a rate":          {`{"limits": {"rates": {"read": {"perHour": 1}}}}`, "1: limits.rates.read.perHour: there is no such key; there are perSecond, burst"},
@@ -168,7 +168,7 @@ func TestWholeConfig(t *testing.T) {
 	"kpis": [{"provider": "p", "application": "app", "name": "k"}],
 	"rules": [{"name": "r", "meter": "m", "max": 5}],
 	"meters": [{"name": "m", "aliases": ["old"], "closed": true, "values": [{"name": "v", "aliases": ["w"], "unit": "GB", "aggregation": "countdistinct", "distinctOf": "d",
-		"integer": true}, {"name": "x", "maxScale": 2}], "dimensions": [{"name": "d", "aliases": ["e"], "foldCase": true}, {"name": "j", "json": true}]},
+		"integer": true}, {"name": "x", "maxScale": 2}], "dimensions": [{"name": "d", "aliases": ["e"], "foldCase": true}, {"name": "j", "json": true, "anyText": true}]},
 		{"name": "app-usage"}],
 	"azurestack": {"reportedTime": "event"},
 	"limits": {"rates": {"read": {"perSecond": 2.5, "burst": 1}}, "maxBody": 100, "batchSize": 3, "maxGroups": 4, "waitingExecutions": 5, "timeout": "1m30s"},
@@ -207,7 +207,7 @@ func TestWholeConfig(t *testing.T) {
 	}
 	require.Equal(t, usage.Meter{Name: "m", Aliases: []string{"old"}, Closed: true,
 		Values:     []usage.MeterValue{{Name: "v", Aliases: []string{"w"}, Unit: "GB", Aggregation: usage.CountDistinct, DistinctOf: "d", Integer: true}, {Name: "x", MaxScale: 2}},
-		Dimensions: []usage.MeterDimension{{Name: "d", Aliases: []string{"e"}, FoldCase: true}, {Name: "j", JSON: true}}}, book.Meters[len(defaults)])
+		Dimensions: []usage.MeterDimension{{Name: "d", Aliases: []string{"e"}, FoldCase: true}, {Name: "j", JSON: true, AnyText: true}}}, book.Meters[len(defaults)])
 
 	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	adapter, err := c.adapterOptions(func() time.Time { return clock })

@@ -117,6 +117,8 @@
 //	    name         required
 //	    aliases      former names
 //	    json         true: holds JSON, kept in one form; false by default
+//	    anyText      true, beside json: a text that is no JSON is kept as it is instead
+//	                 of refusing the record; false by default
 //	    foldCase     true: filters compare it in any letter case; false by default
 //
 //	azurestack       of Azure Stack
