@@ -69,18 +69,25 @@ func spawn(t *testing.T, args ...string) *process {
 	return p
 }
 
-// signal sends a signal and waits until nobody listens any more.
+// signal sends a signal and waits until nobody listens any more: the server closes
+// connections that are idle after it has closed its listener.
 func (p *process) signal(t *testing.T) {
 	t.Helper()
+	idle, err := net.Dial("tcp", p.addr)
+	require.NoError(t, err)
+	defer idle.Close()
+	_, err = io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+	require.NoError(t, err)
+	in := bufio.NewReader(idle)
+	resp, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	for {
-		conn, err := net.Dial("tcp", p.addr)
-		if err != nil {
-			return
-		}
-		conn.Close()
-		time.Sleep(time.Millisecond)
-	}
+	_, err = in.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+	_, err = net.Dial("tcp", p.addr)
+	require.Error(t, err, "nobody listens")
 }
 
 // half sends a request whose body comes later, and returns once a handler waits for it.

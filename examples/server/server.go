@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -170,7 +171,7 @@ func (s *server) run(ctx context.Context, listener net.Listener, ready func()) e
 	}
 	start("serve", func() error { return s.http.Serve(listener) })
 	for !s.book.Running() {
-		time.Sleep(time.Millisecond) // until the goroutine has begun
+		runtime.Gosched() // until its goroutine has begun: it runs until it is stopped
 	}
 	ready()
 

@@ -247,6 +247,10 @@ func TestReadinessLine(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testReady)
+}
+
+func testReady(t *testing.T) {
 	store := &held{Store: memstore.New(nil)}
 	s, err := newServer(store, demonstration(t), &serverOptions{now: time.Now, log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -267,9 +271,7 @@ func TestReady(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.book.Run(ctx) }()
-	for !s.book.Running() {
-		time.Sleep(time.Millisecond)
-	}
+	synctest.Wait()
 	check(200, `{"status":"ready"}`)
 	stop()
 	require.NoError(t, <-ended)
