@@ -234,10 +234,13 @@ func (d *decoder) summary(s *aggregate.Summary) {
 		d.bad = d.bad || err != nil
 		s.Sum = sum
 	default:
+		same := scale&alike != 0
+		scale &^= alike
+		d.bad = d.bad || scale > alike
 		coef := d.varint()
-		s.Sum.AddFixed(coef, scale&^alike)
-		if scale&alike != 0 {
-			s.Min = aggregate.Fixed(coef, scale&^alike)
+		s.Sum.AddFixed(coef, scale)
+		if same {
+			s.Min = aggregate.Fixed(coef, scale)
 			s.Max = s.Min
 			return
 		}
@@ -252,5 +255,6 @@ func (d *decoder) number() aggregate.Number {
 		d.bad = d.bad || err != nil
 		return n
 	}
+	d.bad = d.bad || scale > alike
 	return aggregate.Fixed(d.varint(), scale)
 }
