@@ -429,6 +429,9 @@ type PlanRead struct {
 	From, To time.Time
 	// Rows is the number of rollup rows or records that were looked at.
 	Rows int64
+	// Grouped: the store added the records up, and did not give them out one by
+	// one ([Grouper]).
+	Grouped bool
 }
 
 // Plan reads a query and answers how it was read instead of what: which
@@ -459,7 +462,7 @@ func (b *Book) Plan(ctx context.Context, scope Scope, query Query) (*Plan, error
 			out.Checkpoint = q.state.Checkpoint
 		}
 		from, to := q.bounds(x.from, x.to)
-		out.Reads = append(out.Reads, PlanRead{Kind: x.kind, Projection: x.projection, Level: x.level, From: from, To: to, Rows: x.rows})
+		out.Reads = append(out.Reads, PlanRead{Kind: x.kind, Projection: x.projection, Level: x.level, From: from, To: to, Rows: x.rows, Grouped: x.grouped})
 		out.RowsRead += x.rows
 	}
 	return out, nil
@@ -482,7 +485,11 @@ func (p *Plan) String() string {
 			}
 			return t.Format(time.RFC3339Nano)
 		}
-		s += fmt.Sprintf(" from %s to %s: %d rows\n", bound(r.From), bound(r.To), r.Rows)
+		s += fmt.Sprintf(" from %s to %s: %d rows", bound(r.From), bound(r.To), r.Rows)
+		if r.Grouped {
+			s += ", added up by the store"
+		}
+		s += "\n"
 	}
 	return s
 }

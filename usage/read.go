@@ -17,6 +17,7 @@ type read struct {
 	level      aggregate.Unit
 	from, to   int64
 	rows       int64
+	grouped    bool // by the store
 }
 
 // reader reads what a query needs, from rollups as far as they reach and from
@@ -287,6 +288,7 @@ func (r *reader) raw(ctx context.Context, kind string, sel Selection) error {
 	g, ok := r.q.book.store.(Grouper)
 	var err error
 	if ok && !r.q.scan {
+		done.grouped = true
 		if err = r.group(ctx, g, sel, &done); err == nil {
 			sel.Class = Chained
 			err = r.scan(ctx, sel, &done, false)
@@ -305,7 +307,7 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Dimensions: append([]string{}, q.needs...)}
+	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...)}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -342,6 +344,26 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 		}
 	}
 	return fault
+}
+
+// figures says what the measures need to know of each value.
+func (q *query) figures() []Figures {
+	out := make([]Figures, len(q.values))
+	for i := range q.measures {
+		m := &q.measures[i]
+		if m.slot < 0 {
+			continue
+		}
+		switch m.Aggregation {
+		case Sum, Avg:
+			out[m.slot] |= FigureSum
+		case Min:
+			out[m.slot] |= FigureMin
+		case Max:
+			out[m.slot] |= FigureMax
+		}
+	}
+	return out
 }
 
 // scan folds the records of a selection one by one.

@@ -310,6 +310,29 @@ type GroupRead struct {
 	// Values names the values to summarise, in the order in which
 	// GroupRow.Values has them.
 	Values []string
+	// Figures says what is asked for of each of Values beside how many there
+	// are; nil asks for everything. What is not asked for may be left zero.
+	Figures []Figures
+}
+
+// Figures is a set of the figures of a [aggregate.Summary].
+type Figures uint8
+
+// The figures. How many values there are is always asked for.
+const (
+	FigureSum Figures = 1 << iota
+	FigureMin
+	FigureMax
+	// AllFigures is all of them.
+	AllFigures = FigureSum | FigureMin | FigureMax
+)
+
+// FiguresOf returns what is asked for of the i-th of Values.
+func (r *GroupRead) FiguresOf(i int) Figures {
+	if r.Figures == nil {
+		return AllFigures
+	}
+	return r.Figures[i]
 }
 
 // GroupRow is what the records of one group in one window add up to, or part

@@ -16,7 +16,7 @@ import (
 var groupCases = []aCase{
 	{
 		name: "G1_groups_add_up",
-		rule: "Where a store can add up by itself (Grouper), what it adds up is what the records add up to, by group and window, for exactly the records that the selection names: counts, sums, least and greatest, to the last digit.",
+		rule: "Where a store can add up by itself (Grouper), what it adds up is what the records add up to, by group and window, for exactly the records that the selection names: counts, and what is asked for of sums, least and greatest, to the last digit.",
 		run:  groupsAddUp,
 	},
 	{
@@ -52,19 +52,23 @@ type valueTally struct {
 	sum, min, max *big.Rat
 }
 
-func (t *valueTally) add(count int64, sum, low, high *big.Rat) {
-	if count == 0 {
+// add takes in the figures that were asked for; the others stay zero.
+func (t *valueTally) add(s *aggregate.Summary, asked usage.Figures) {
+	if s.Count == 0 {
 		return
 	}
-	if t.count == 0 {
-		t.sum, t.min, t.max = new(big.Rat), low, high
+	first := t.count == 0
+	if first {
+		t.sum, t.min, t.max = new(big.Rat), new(big.Rat), new(big.Rat)
 	}
-	t.count += count
-	t.sum.Add(t.sum, sum)
-	if low.Cmp(t.min) < 0 {
+	t.count += s.Count
+	if asked&usage.FigureSum != 0 {
+		t.sum.Add(t.sum, rat(s.Sum.String()))
+	}
+	if low := rat(s.Min.String()); asked&usage.FigureMin != 0 && (first || low.Cmp(t.min) < 0) {
 		t.min = low
 	}
-	if high.Cmp(t.max) > 0 {
+	if high := rat(s.Max.String()); asked&usage.FigureMax != 0 && (first || high.Cmp(t.max) > 0) {
 		t.max = high
 	}
 }
@@ -122,10 +126,7 @@ func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, wind
 		t := gotAt(groupAt{row.Group, row.Window})
 		t.records += row.Records
 		for i := range row.Values {
-			s := &row.Values[i]
-			if s.Count > 0 {
-				t.values[i].add(s.Count, rat(s.Sum.String()), rat(s.Min.String()), rat(s.Max.String()))
-			}
+			t.values[i].add(&row.Values[i], read.FiguresOf(i))
 		}
 	}
 	want, wantAt := tallies()
@@ -143,8 +144,9 @@ func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, wind
 		t.records++
 		for i, name := range read.Values {
 			if n, ok := r.Values.Number(name); ok {
-				v := rat(n.String())
-				t.values[i].add(1, v, v, v)
+				var s aggregate.Summary
+				s.Add(n)
+				t.values[i].add(&s, read.FiguresOf(i))
 			}
 		}
 	}
@@ -217,6 +219,12 @@ func groupsAddUp(k *kit) {
 			sel := b.at()
 			change(&sel)
 			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
+			for _, figures := range [][]usage.Figures{
+				{0, 0, 0}, {usage.FigureSum, 0, usage.FigureMin}, {usage.FigureMin, usage.FigureSum, 0}, {usage.FigureMax | usage.FigureMin, usage.AllFigures, usage.FigureSum},
+			} {
+				b.grouped(fmt.Sprintf("%s %s, figures %v", what, name, figures), g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions,
+					Values: []string{"cost", "quantity", "unknown"}, Figures: figures}, model.Window{})
+			}
 			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions}, model.Window{})
 		}
 	}
