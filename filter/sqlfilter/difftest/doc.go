@@ -9,12 +9,8 @@
 //	go test .                              # the batches of a hundred and some seeds
 //	go test -fuzz FuzzDifferential .       # any seed
 //
-// SQLite is part of the test. PostgreSQL is started by it, on a free port of the
-// loopback and in a folder that is removed, from /usr/lib/postgresql or the PATH; as
-// root it runs as the user postgres, because it refuses root. Where there is none,
-// the tests run ./install-postgres, which installs it, when they are root or when CI
-// or USAGEBOOK_INSTALL is set. Without PostgreSQL they fail in CI, and skip with the
-// reason elsewhere.
+// SQLite is part of the test. PostgreSQL is started by package pgtest, which tells
+// what it needs, how it is installed and when tests skip without it.
 //
 // # Caveats
 //

@@ -14,6 +14,7 @@ import (
 
 	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/filter/sqlfilter"
+	"github.com/usagebook/usagebook/usage/postgresstore/pgtest"
 )
 
 // field is a field with its column in each engine.
@@ -56,7 +57,7 @@ func openSQLite(t testing.TB, fields []field) *engine {
 
 func openPostgres(t testing.TB, fields []field) *engine {
 	t.Helper()
-	db, err := sql.Open("pgx", postgresDSN(t))
+	db, err := sql.Open("pgx", pgtest.Shared(t, 0).URL("postgres"))
 	require.NoError(t, err)
 	e := &engine{name: "PostgreSQL", db: db, fields: fields, column: func(f field) column { return f.postgres }}
 	db.SetMaxOpenConns(1) // so that what is made may be temporary

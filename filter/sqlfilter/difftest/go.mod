@@ -7,6 +7,7 @@ require (
 	github.com/shopspring/decimal v1.6.0
 	github.com/stretchr/testify v1.12.1
 	github.com/usagebook/usagebook v0.0.0
+	github.com/usagebook/usagebook/usage/postgresstore v0.0.0
 	modernc.org/sqlite v1.50.0
 )
 
@@ -28,4 +29,7 @@ require (
 	modernc.org/memory v1.11.0 // indirect
 )
 
-replace github.com/usagebook/usagebook => ../../../
+replace (
+	github.com/usagebook/usagebook => ../../../
+	github.com/usagebook/usagebook/usage/postgresstore => ../../../usage/postgresstore
+)

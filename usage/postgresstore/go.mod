@@ -1,0 +1,3 @@
+module github.com/usagebook/usagebook/usage/postgresstore
+
+go 1.25.0
