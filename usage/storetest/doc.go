@@ -31,6 +31,10 @@
 // declared, by name, in [Options]. It uses the standard library and the
 // library's own types, and nothing else.
 //
+// [Compare] tells several stores one history and holds their answers to each
+// other, byte by byte. It needs no model, so it can ask more than Run in the same
+// time, of stores that Run has passed.
+//
 // # What it does not do
 //
 // It does not pull the plug: a Reopen that opens a file again in the same

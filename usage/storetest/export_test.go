@@ -87,3 +87,10 @@ func (r *recorder) Fatalf(f string, args ...any) {
 	r.Errorf(f, args...)
 	runtime.Goexit()
 }
+
+// CompareFailures compares as Compare does and returns what failed, instead of
+// failing t.
+func CompareFailures(t testing.TB, seed uint64, queries int, stores ...Named) []string {
+	t.Helper()
+	return record(t, aCase{run: func(k *kit) { Compare(k.TB, seed, queries, stores...) }}, nil, nil)
+}

@@ -35,15 +35,25 @@ type world struct {
 
 	// planned counts how answers were read.
 	planned map[string]int
+
+	opts usage.Options // of the book
+	side string        // before every failure: which of several worlds it is
 }
 
 func (k *kit) world(seed uint64, opts usage.Options) *world {
+	k.Helper()
+	return k.worldOver(k.open(nil), seed, opts)
+}
+
+// worldOver makes a world of what lies on a bench, with a book of its own.
+func (k *kit) worldOver(b *bench, seed uint64, opts usage.Options) *world {
 	k.Helper()
 	opts.Rules = verdicts{}
 	if opts.Rollups == nil {
 		opts.Rollups = [][]string{{"region"}, {"host", "region"}}
 	}
-	w := &world{bench: k.open(&opts), model: model.New(), rng: rand.New(rand.NewPCG(seed, 20260302)), seed: seed}
+	b.book = b.newBook(&opts)
+	w := &world{bench: b, model: model.New(), rng: rand.New(rand.NewPCG(seed, 20260302)), seed: seed, opts: opts}
 	for _, name := range zones {
 		w.zones = append(w.zones, k.zone(name))
 	}
@@ -60,7 +70,7 @@ func (k *kit) world(seed uint64, opts usage.Options) *world {
 // fatalf says with which seed the world went wrong.
 func (w *world) fatalf(format string, args ...any) {
 	w.k.Helper()
-	w.k.Fatalf("seed %d, %d records: %s", w.seed, len(w.model.Records), fmt.Sprintf(format, args...))
+	w.k.Fatalf("%sseed %d, %d records: %s", w.side, w.seed, len(w.model.Records), fmt.Sprintf(format, args...))
 }
 
 func pick[T any](rng *rand.Rand, list []T) T { return list[rng.IntN(len(list))] }
@@ -173,8 +183,9 @@ func (w *world) target() usage.Record {
 	}
 }
 
-// append sends a batch to both and compares what becomes of each record.
-func (w *world) append(records ...usage.Record) {
+// append sends a batch to both and compares what becomes of each record, which
+// it returns.
+func (w *world) append(records ...usage.Record) []usage.ReceiptEntry {
 	w.k.Helper()
 	o := usage.AppendOptions{AllOrNothing: w.rng.IntN(10) == 0}
 	batch, err := w.book.Prepare(o, records...)
@@ -200,12 +211,18 @@ func (w *world) append(records ...usage.Record) {
 		}
 	}
 	w.sent = append(w.sent, records...)
+	return receipt.Entries
 }
 
 // step sends a batch in random order, with the clock going on, standing still
 // or running back.
 func (w *world) step() {
 	w.k.Helper()
+	w.append(w.batch()...)
+	w.tick()
+}
+
+func (w *world) batch() []usage.Record {
 	records := make([]usage.Record, 1+w.rng.IntN(25))
 	for i := range records {
 		records[i] = w.next()
@@ -213,7 +230,10 @@ func (w *world) step() {
 			records[w.rng.IntN(i+1)] = records[i]
 		}
 	}
-	w.append(records...)
+	return records
+}
+
+func (w *world) tick() {
 	w.clock.advance(pick(w.rng, []time.Duration{0, time.Microsecond, time.Second, 7 * time.Minute, -3 * time.Minute}))
 }
 
