@@ -38,6 +38,11 @@ type Options struct {
 	// has committed outlives its own end but not that of the machine.
 	Fsync bool
 
+	// Dir is where the folder of the server is made. Defaults to os.TempDir. In
+	// one that lies in memory, writing to stable storage costs next to nothing,
+	// and a server that is killed loses no less.
+	Dir string
+
 	// Settings are further settings, as in postgresql.conf.
 	Settings map[string]string
 }
@@ -89,7 +94,7 @@ func start(ctx context.Context, bin string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "usagebook-postgres-")
+	dir, err := os.MkdirTemp(o.Dir, "usagebook-postgres-")
 	if err != nil {
 		return nil, err
 	}
