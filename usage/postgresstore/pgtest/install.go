@@ -34,10 +34,11 @@ func programs(ctx context.Context, version int) (string, error) {
 		return "", err
 	}
 	run := func(args ...string) (string, error) {
+		args = append([]string{filepath.Join(dir, "install")}, args...)
 		if version != 0 {
 			args = append(args, strconv.Itoa(version))
 		}
-		cmd := exec.CommandContext(ctx, filepath.Join(dir, "install"), args...)
+		cmd := exec.CommandContext(ctx, "sh", args...) // the folder may allow no programs
 		out, err := cmd.CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
@@ -68,6 +69,6 @@ func unpack(dir string) error {
 			return os.Mkdir(to, 0o700)
 		}
 		data, err := installFiles.ReadFile(name)
-		return errors.Join(err, os.WriteFile(to, data, 0o700))
+		return errors.Join(err, os.WriteFile(to, data, 0o600))
 	})
 }
