@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
-	"text/tabwriter"
-	"time"
 )
 
 func main() {
@@ -20,52 +18,54 @@ func main() {
 }
 
 // sizes are what the flags say.
-type sizes struct{ records, batches, clients, turns int }
+type sizes struct {
+	records, turns   int
+	batches, clients int
+}
+
+// part is a comparison that can be run alone.
+type part struct {
+	name string
+	run  func(context.Context, sizes, *report) error
+}
+
+var parts = []part{
+	{"http", compareHTTP},
+}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var s sizes
-	flags.IntVar(&s.records, "records", 1_000_000, "records in the book of the page")
-	flags.IntVar(&s.batches, "batches", 400, "batches in a turn of ingest")
-	flags.IntVar(&s.clients, "clients", 4, "connections that post at the same time")
+	flags.IntVar(&s.records, "records", 200_000, "`records` in a book")
 	flags.IntVar(&s.turns, "turns", 5, "turns of each side")
+	flags.IntVar(&s.batches, "batches", 400, "http: batches in a turn of ingest")
+	flags.IntVar(&s.clients, "clients", 4, "http: connections that post at the same time")
+	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || s.records < 10_000 || s.batches < 1 || s.clients < 1 || s.turns < 1 {
-		return fmt.Errorf("at least 10,000 records and one batch, client and turn are needed, and no arguments; see -help")
+	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 {
+		return errors.New("at least 10,000 records and one turn, batch and client are needed; see -help")
 	}
-	fmt.Fprintf(out, "%s/%s, %d CPUs, %s\n\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version())
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "work\tours\tspread\tthe other\tspread\tratio\t")
-	ours, other, err := ingest(ctx, s)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
+	chosen := parts
+	if flags.NArg() > 0 {
+		chosen = nil
+		for _, name := range flags.Args() {
+			i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+			if i < 0 {
+				return fmt.Errorf("there is no part %q; see -help", name)
+			}
+			chosen = append(chosen, parts[i])
+		}
 	}
-	perSecond := func(d time.Duration) string {
-		return fmt.Sprintf("%.0f records/s", float64(s.batches*batchSize)/d.Seconds())
+	r := newReport(out)
+	for _, p := range chosen {
+		if err := p.run(ctx, s, r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
-	fmt.Fprintf(w, "ingest\t%s\t%s\t%s\t%s\t%.2f of its rate\t\n", perSecond(ours.median()), ours.spread(), perSecond(other.median()), other.spread(), ratio(other, ours))
-	ours, other, err = page(ctx, s)
-	if err != nil {
-		return fmt.Errorf("page: %w", err)
+	if *file != "" {
+		return os.WriteFile(*file, []byte(r.markdown.String()), 0o644)
 	}
-	fmt.Fprintf(w, "page\t%s\t%s\t%s\t%s\t%.2f of its time\t\n", ours.median().Round(time.Microsecond), ours.spread(), other.median().Round(time.Microsecond), other.spread(), ratio(ours, other))
-	return w.Flush()
+	return nil
 }
-
-// turns are the times of the turns of one side.
-type turns []time.Duration
-
-func (t turns) median() time.Duration {
-	s := slices.Sorted(slices.Values(t))
-	return s[len(s)/2]
-}
-
-// spread is how far the turns are from their median.
-func (t turns) spread() string {
-	m := t.median().Seconds()
-	return fmt.Sprintf("-%.0f%% +%.0f%%", 100*(1-slices.Min(t).Seconds()/m), 100*(slices.Max(t).Seconds()/m-1))
-}
-
-func ratio(a, b turns) float64 { return a.median().Seconds() / b.median().Seconds() }
