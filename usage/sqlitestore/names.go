@@ -1,0 +1,287 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+	"github.com/usagebook/usagebook/usage/internal/intern"
+)
+
+// The kinds of names in the dictionary.
+const (
+	pairName    = 1 // a tenant with a meter, "" for voids
+	seriesName  = 2 // a pair with dimensions
+	ownerName   = 3 // a tenant with a source
+	verdictName = 4
+	shapeName   = 5 // a list of names of values
+	rollupName  = 6 // a projection and level
+)
+
+// rememberedNames is about the number of names of each kind that a store keeps
+// in memory; more than that cost a look-up in the file now and then.
+const rememberedNames = 1 << 17
+
+// names is what a store remembers of the dictionary. A name that was committed
+// never changes, so what is remembered is right in every process; what is not
+// remembered is looked up.
+type names struct {
+	codes    *intern.Cache[string, int64] // by kind and content
+	series   *intern.Cache[int64, *usage.Series]
+	owners   *intern.Cache[int64, owner]
+	verdicts *intern.Cache[int64, usage.Verdict]
+	shapes   *intern.Cache[int64, []string]
+	pairs    pairs
+}
+
+type owner struct{ tenant, source string }
+
+func newNames() *names {
+	return &names{
+		codes:    intern.New[string, int64](2 * rememberedNames),
+		series:   intern.New[int64, *usage.Series](rememberedNames),
+		owners:   intern.New[int64, owner](rememberedNames),
+		verdicts: intern.New[int64, usage.Verdict](rememberedNames),
+		shapes:   intern.New[int64, []string](rememberedNames),
+	}
+}
+
+// Names as they are kept, each behind its kind.
+
+func appendPair(dst []byte, tenant, meter string) []byte {
+	return append(appendText(append(dst, pairName), tenant), meter...)
+}
+
+func appendSeries(dst []byte, pair int64, d *usage.Dimensions) []byte {
+	return d.AppendKey(binary.AppendUvarint(append(dst, seriesName), uint64(pair)))
+}
+
+func appendOwner(dst []byte, tenant, source string) []byte {
+	return append(appendText(append(dst, ownerName), tenant), source...)
+}
+
+func appendVerdict(dst []byte, v *usage.Verdict) []byte {
+	return append(append(dst, verdictName, byte(v.Class())), v.Version...)
+}
+
+func appendShape(dst []byte, v *usage.Values) []byte {
+	dst = binary.AppendUvarint(append(dst, shapeName), uint64(v.Len()))
+	for i := range v.Len() {
+		dst = appendText(dst, v.At(i).Name)
+	}
+	return dst
+}
+
+func appendRollup(dst []byte, projection string, level aggregate.Unit) []byte {
+	return append(append(dst, rollupName, byte(level)), projection...)
+}
+
+// find returns the code of a name, 0 where there is none yet.
+func (n *names) find(ctx context.Context, c *conn, name []byte) (int64, error) {
+	if code, ok := n.codes.Get(string(name)); ok {
+		return code, nil
+	}
+	code, err := lookName(ctx, c, name)
+	if code != 0 {
+		// What a reader sees is committed.
+		n.codes.Put(string(name), code)
+	}
+	return code, err
+}
+
+func lookName(ctx context.Context, c *conn, name []byte) (code int64, err error) {
+	kind, content := int64(name[0]), name[1:]
+	var sum int64
+	found, err := c.one(ctx, "SELECT code, crc FROM usagebook_names WHERE kind = ? AND content = ?", []driver.Value{kind, content}, func(r *rows) { code, sum = r.int(0), r.int(1) })
+	if err != nil || !found {
+		return 0, err
+	}
+	if sum != int64(sumOf(content, kind, code)) {
+		return 0, damaged("the checksum of name %d of kind %d is wrong", code, kind)
+	}
+	return code, nil
+}
+
+// content returns the content of a name behind a code.
+func (n *names) content(ctx context.Context, c *conn, kind, code int64) ([]byte, error) {
+	var content []byte
+	var sum int64
+	found, err := c.one(ctx, "SELECT content, crc FROM usagebook_names WHERE kind = ? AND code = ?", []driver.Value{kind, code}, func(r *rows) { content, sum = r.blob(0), r.int(1) })
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, damaged("there is no name %d of kind %d", code, kind)
+	case sum != int64(sumOf(content, kind, code)):
+		return nil, damaged("the checksum of name %d of kind %d is wrong", code, kind)
+	}
+	return content, nil
+}
+
+func unknownForm(kind, code int64) error {
+	return damaged("name %d of kind %d is of an unknown form", code, kind)
+}
+
+// seriesBlock is how many names of series are read together: who needs one that
+// is not remembered mostly needs its neighbours too.
+const seriesBlock = 256
+
+// seriesOf returns the series behind a code.
+func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Series, error) {
+	if s, ok := n.series.Get(code); ok {
+		return s, nil
+	}
+	from := code &^ (seriesBlock - 1)
+	type read struct {
+		code, sum int64
+		content   []byte
+	}
+	var block []read
+	r, err := c.query(ctx, "SELECT code, content, crc FROM usagebook_names WHERE kind = ? AND code >= ? AND code < ?", int64(seriesName), from, from+seriesBlock)
+	if err != nil {
+		return nil, err
+	}
+	for r.next() {
+		block = append(block, read{r.int(0), r.int(2), r.blob(1)})
+	}
+	if err := r.close(); err != nil {
+		return nil, err
+	}
+	var wanted *usage.Series
+	for i := range block {
+		b := &block[i]
+		if b.sum != int64(sumOf(b.content, seriesName, b.code)) {
+			return nil, damaged("the checksum of name %d of kind %d is wrong", b.code, seriesName)
+		}
+		d := cutter{data: b.content}
+		p, err := n.pairs.at(ctx, c, int64(d.uvarint()))
+		if err != nil {
+			return nil, err
+		}
+		s := &usage.Series{Tenant: p.tenant, Meter: p.meter}
+		var list []usage.Dimension
+		for len(d.data) > 0 {
+			list = append(list, usage.Dimension{Name: d.text(), Value: d.text()})
+		}
+		if d.bad {
+			return nil, unknownForm(seriesName, b.code)
+		}
+		s.Dimensions = usage.NewDimensions(list...)
+		n.series.Put(b.code, s)
+		if b.code == code {
+			wanted = s
+		}
+	}
+	if wanted == nil {
+		return nil, damaged("there is no name %d of kind %d", code, seriesName)
+	}
+	return wanted, nil
+}
+
+func (n *names) ownerOf(ctx context.Context, c *conn, code int64) (owner, error) {
+	if o, ok := n.owners.Get(code); ok {
+		return o, nil
+	}
+	content, err := n.content(ctx, c, ownerName, code)
+	if err != nil {
+		return owner{}, err
+	}
+	d := cutter{data: content}
+	o := owner{tenant: d.text()}
+	o.source = string(d.data)
+	if d.bad {
+		return o, unknownForm(ownerName, code)
+	}
+	n.owners.Put(code, o)
+	return o, nil
+}
+
+// identity returns the identity behind a key.
+func (n *names) identity(ctx context.Context, c *conn, key []byte) (usage.Identity, error) {
+	code, id, ok := parseIdentity(key)
+	if !ok {
+		return usage.Identity{}, damaged("an identity is of an unknown form")
+	}
+	o, err := n.ownerOf(ctx, c, code)
+	return usage.Identity{Tenant: o.tenant, Source: o.source, ID: id}, err
+}
+
+func (n *names) verdictOf(ctx context.Context, c *conn, code int64) (usage.Verdict, error) {
+	if v, ok := n.verdicts.Get(code); ok {
+		return v, nil
+	}
+	content, err := n.content(ctx, c, verdictName, code)
+	if err != nil {
+		return usage.Verdict{}, err
+	}
+	if len(content) == 0 {
+		return usage.Verdict{}, unknownForm(verdictName, code)
+	}
+	class := usage.VerdictClass(content[0])
+	v := usage.Verdict{State: class.State(), Billable: class.Billable(), Version: string(content[1:])}
+	n.verdicts.Put(code, v)
+	return v, nil
+}
+
+func (n *names) shapeOf(ctx context.Context, c *conn, code int64) ([]string, error) {
+	if s, ok := n.shapes.Get(code); ok {
+		return s, nil
+	}
+	content, err := n.content(ctx, c, shapeName, code)
+	if err != nil {
+		return nil, err
+	}
+	d := cutter{data: content}
+	list := []string{}
+	for range min(d.uvarint(), uint64(len(content))) {
+		list = append(list, d.text())
+	}
+	if d.bad || len(d.data) > 0 {
+		return nil, unknownForm(shapeName, code)
+	}
+	n.shapes.Put(code, list)
+	return list, nil
+}
+
+// coiner gives codes to names inside a transaction. What it gave is remembered
+// by others only when that is committed.
+type coiner struct {
+	*names
+	fresh map[string]int64
+}
+
+func newCoiner(n *names) *coiner { return &coiner{names: n, fresh: make(map[string]int64)} }
+
+// code returns the code of a name, a new one where it has none.
+func (n *coiner) code(ctx context.Context, c *conn, name []byte) (int64, error) {
+	if code, ok := n.codes.Get(string(name)); ok {
+		return code, nil
+	}
+	if code, ok := n.fresh[string(name)]; ok {
+		return code, nil
+	}
+	code, err := lookName(ctx, c, name)
+	if err != nil {
+		return 0, err
+	}
+	if code == 0 {
+		kind, content := int64(name[0]), name[1:]
+		if _, err := c.one(ctx, "SELECT ifnull(max(code), 0) FROM usagebook_names WHERE kind = ?", []driver.Value{kind}, func(r *rows) { code = r.int(0) + 1 }); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(ctx, "INSERT INTO usagebook_names (kind, code, content, crc) VALUES (?, ?, ?, ?)", kind, code, content, int64(sumOf(content, kind, code))); err != nil {
+			return 0, err
+		}
+	}
+	n.fresh[string(name)] = code
+	return code, nil
+}
+
+// committed remembers what was given.
+func (n *coiner) committed() {
+	for name, code := range n.fresh {
+		n.codes.Put(name, code)
+	}
+}
