@@ -1,0 +1,508 @@
+package postgresstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/usagebook/usagebook/usage"
+)
+
+// Append books a batch; see [usage.Store] for the rules. The receipts have
+// neither Sequence nor Recorded: these are given when the batch is settled,
+// which whoever reads the book sees to. A batch without corrections, and not all
+// or nothing, takes one round trip.
+//
+// A transaction that the server gives up for another one's sake is tried again.
+func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+	for tries := 1; ; tries++ {
+		out, err := s.appendOnce(ctx, b)
+		if err == nil {
+			return out, nil
+		}
+		if !again(err) || tries == mostTries {
+			return nil, fault("append", err)
+		}
+		if err := pause(ctx, tries); err != nil {
+			return nil, fault("append", err)
+		}
+	}
+}
+
+// mostTries bounds how often a transaction is tried that others get in the way
+// of.
+const mostTries = 100
+
+// pause waits a little longer with every try, and not as long as others do.
+func pause(ctx context.Context, tries int) error {
+	most := min(time.Millisecond<<min(tries, 8), 100*time.Millisecond)
+	timer := time.NewTimer(rand.N(most))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (s *Store) appendOnce(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+	if err := s.alive(ctx); err != nil {
+		return nil, err
+	}
+	if plain(b) {
+		out, fresh, err := s.bookPlain(ctx, pgxSession{s.pool}, b, true)
+		if err == nil {
+			fresh.committed(s.names)
+		}
+		return out, err
+	}
+	var out []usage.ReceiptEntry
+	var fresh *fresh
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) (err error) {
+		out, fresh, err = s.bookLinked(ctx, pgxSession{tx}, b)
+		return err
+	})
+	if err == nil {
+		fresh.committed(s.names)
+	}
+	return out, err
+}
+
+// AppendTx books records in a transaction of the host's, so that they are booked
+// if and only if the host commits. The book normalises and judges them; it must
+// be the one over this store. The answer is that of [usage.Book.Append], but for
+// Sequence and Recorded of what is inserted, which the records get when they are
+// settled, after the commit. It holds only if the host commits.
+//
+// It never retries, commits or rolls back. Records that are not booked, the
+// conflicts among them, come back in a *usage.AppendError and leave the
+// transaction usable; an error of the server aborts it, as it does after every
+// statement. The transaction must be READ COMMITTED, which is PostgreSQL's
+// default, else the error is an [*IsolationError].
+//
+// Two transactions that book the same identity wait for each other: the second
+// one until the first has ended. Others never wait for the transaction.
+func (s *Store) AppendTx(ctx context.Context, book *usage.Book, tx pgx.Tx, records ...usage.Record) (*usage.Receipt, error) {
+	return s.appendIn(ctx, book, pgxSession{tx}, records)
+}
+
+// AppendSQLTx is AppendTx for a transaction of database/sql, whose driver must be
+// pgx's own (github.com/jackc/pgx/v5/stdlib) or another one that takes texts for
+// arguments of every type.
+func (s *Store) AppendSQLTx(ctx context.Context, book *usage.Book, tx *sql.Tx, records ...usage.Record) (*usage.Receipt, error) {
+	return s.appendIn(ctx, book, sqlSession{tx}, records)
+}
+
+func (s *Store) appendIn(ctx context.Context, book *usage.Book, in session, records []usage.Record) (*usage.Receipt, error) {
+	b, err := book.Prepare(usage.AppendOptions{}, records...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.alive(ctx); err != nil {
+		return nil, fault("append", err)
+	}
+	var out []usage.ReceiptEntry
+	if plain(b) {
+		out, _, err = s.bookPlain(ctx, in, b, false)
+	} else {
+		out, _, err = s.bookLinked(ctx, in, b)
+	}
+	if err != nil {
+		return nil, fault("append", err)
+	}
+	return b.Receipt(out)
+}
+
+// plain reports whether each record of a batch stands alone.
+func plain(b *usage.Batch) bool {
+	if b.AllOrNothing() {
+		return false
+	}
+	for i := range b.Len() {
+		if b.At(i).Record.Corrects != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// nothing is a ledger of an empty book.
+type nothing struct{}
+
+func (nothing) Find(*usage.Entry) (bool, bool, uint64, time.Time) {
+	return false, false, 0, time.Time{}
+}
+func (nothing) Target(usage.Identity) (bool, usage.Target) { return false, usage.Target{} }
+
+// bookPlain books a batch of records that stand alone. It goes by the guess that
+// nothing of it is booked, has the database insert what is not, and judges by
+// what that found; so it takes one round trip, and another one only for what
+// somebody else booked at the same moment, or for names that are new. own: it
+// may be a transaction of its own.
+func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own bool) ([]usage.ReceiptEntry, *fresh, error) {
+	guess := b.Judge(nothing{})
+	var insert, refused []int
+	for i := range guess {
+		switch {
+		case guess[i].Outcome == usage.Inserted:
+			insert = append(insert, i)
+		case guess[i].Outcome == usage.Rejected && !b.At(i).Anonymous:
+			refused = append(refused, i) // a Duplicate all the same, if it is booked
+		}
+	}
+	if len(insert)+len(refused) == 0 {
+		return guess, nil, nil
+	}
+	led := ledger{store: s, in: in}
+	if len(insert) == 0 {
+		if err := led.find(ctx, b, refused); err != nil {
+			return nil, nil, err
+		}
+		return b.Judge(&led), nil, nil
+	}
+	byIdentity(b, insert)
+	ids, fresh, err := s.encode(ctx, in, b, insert)
+	if err != nil {
+		return nil, nil, err
+	}
+	ins := s.insertion(b, insert, ids, own, nil)
+	var list []statement
+	if len(refused) > 0 {
+		list = append(list, s.lookUpStatement(b, refused))
+	}
+	if fresh != nil {
+		list = append(list, fresh.statements(&s.sql)...)
+	}
+	at := len(list)
+	list = append(list, statement{ins.sql.String(), ins.sql.args})
+	if own && len(insert) > 1 {
+		list = append(list, statement{s.sql.densify, []any{len(insert)}})
+	}
+	var head insertHead
+	err = in.run(ctx, list, func(i int, c [][]byte) error {
+		switch {
+		case i == at && c[0] != nil:
+			return head.read(c)
+		case i == at:
+			k, err := parseInt(c[4])
+			if err != nil {
+				return err
+			}
+			return led.booked(&b.At(ins.at[k-1]).Record, c[5:])
+		case i == 0 && len(refused) > 0:
+			k, err := parseInt(c[0])
+			if err != nil {
+				return err
+			}
+			return led.booked(&b.At(refused[k-1]).Record, c[1:])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !own && head.isolation != readCommitted {
+		return nil, nil, &IsolationError{Level: head.isolation}
+	}
+	if head.inserted < len(insert) {
+		// Somebody else booked the rest: most of it was found by the same
+		// statement, but not what was committed while that ran.
+		var raced []int
+		for k, i := range ins.at {
+			if id := b.At(i).Record.Identity(); !head.has(k+1) && led.found[id] == nil {
+				raced = append(raced, i)
+			}
+		}
+		if err := led.find(ctx, b, raced); err != nil {
+			return nil, nil, err
+		}
+		if !own && head.inserted > 0 {
+			if err := in.run(ctx, []statement{{s.sql.densifyLast, []any{len(insert), head.batch}}}, noRows); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if err := led.complete(ctx); err != nil {
+		return nil, nil, err
+	}
+	out := b.Judge(&led)
+	n := 0
+	for i := range out {
+		if out[i].Outcome == usage.Inserted {
+			n++
+		}
+	}
+	if n != head.inserted {
+		return nil, nil, damaged("%d records were inserted and %d were to be", head.inserted, n)
+	}
+	return out, fresh, nil
+}
+
+const readCommitted = "read committed"
+
+func noRows(int, [][]byte) error { return nil }
+
+// byIdentity sorts places of a batch, so that of two transactions that book the
+// same identities none waits for the other while that waits for it.
+func byIdentity(b *usage.Batch, at []int) {
+	slices.SortFunc(at, func(x, y int) int {
+		p, q := &b.At(x).Record, &b.At(y).Record
+		return cmp.Or(strings.Compare(p.Tenant, q.Tenant), strings.Compare(p.Source, q.Source), strings.Compare(p.ID, q.ID))
+	})
+}
+
+// insertion is the statement that books records of a batch. Each has the place
+// in the batch that the ord of its row says: at[ord-1].
+type insertion struct {
+	sql builder
+	at  []int
+}
+
+// voidStart is the start of a void in the tables: Go's zero time, which no other
+// record may have.
+const voidStart = -62135596800000000
+
+func startOf(r *usage.Record) int64 {
+	if r.Start.IsZero() {
+		return voidStart
+	}
+	return r.Start.UnixMicro()
+}
+
+// insertion writes the statement. sorted are the places to book, by identity,
+// and ids their codes; led knows the targets of corrections among them.
+func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, led *ledger) *insertion {
+	ins := &insertion{at: slices.Clone(sorted)}
+	slices.Sort(ins.at)
+	ordOf := make(map[int]int, len(ins.at))
+	for k, i := range ins.at {
+		ordOf[i] = k + 1
+	}
+	var tenant, source, id, ord, pair, series, start, end, shape, verdict, value, more, kind array
+	for _, a := range []*array{&source, &ord, &pair, &series, &start, &value} {
+		a.b = make([]byte, 0, 12*len(sorted))
+	}
+	id.b = make([]byte, 0, 40*len(sorted))
+	oneShape, oneVerdict, ends, mores, kinds := true, true, false, false, false
+	since, until, starts := int64(0), int64(0), 0
+	corrections := 0
+	var scratch []byte
+	for k, i := range sorted {
+		r := &b.At(i).Record
+		tenant.text(r.Tenant)
+		source.text(r.Source)
+		id.text(r.ID)
+		ord.int(int64(ordOf[i]))
+		pair.int(ids[k].pair)
+		series.int(ids[k].series)
+		at := startOf(r)
+		start.int(at)
+		if !r.Start.IsZero() {
+			if starts == 0 {
+				since, until = at, at
+			}
+			since, until = min(since, at), max(until, at)
+			starts++
+		}
+		if r.End.IsZero() {
+			end.null()
+		} else {
+			ends = true
+			end.int(r.End.UnixMicro())
+		}
+		oneShape = oneShape && ids[k].shape == ids[0].shape
+		shape.int(ids[k].shape)
+		oneVerdict = oneVerdict && ids[k].verdict == ids[0].verdict
+		verdict.int(ids[k].verdict)
+		switch n := r.Values.Len(); n {
+		case 0:
+			value.null()
+			more.null()
+		case 1:
+			value.number(r.Values.At(0).Number)
+			more.null()
+		default:
+			mores = true
+			value.number(r.Values.At(0).Number)
+			rest := array{scratch[:0]}
+			for j := 1; j < n; j++ {
+				rest.number(r.Values.At(j).Number)
+			}
+			more.text(rest.String())
+			scratch = rest.b
+		}
+		if c := r.Corrects; c != nil {
+			kinds = true
+			corrections++
+			kind.int(int64(c.Kind))
+		} else {
+			kind.null()
+		}
+	}
+	q := &ins.sql
+	type column struct{ name, source, typ, expr string }
+	var cols []column // of the function unnest
+	add := func(a *array, name, typ, expr string) {
+		cols = append(cols, column{name, q.arg(a.String()) + "::" + typ, typ, expr})
+	}
+	add(&tenant, "tenant", "text[]", "u.tenant")
+	add(&source, "source", "text[]", "u.source")
+	add(&id, "id", "text[]", "u.id")
+	add(&ord, "ord", "int[]", "u.ord")
+	keys := len(cols)
+	add(&pair, "pair", "bigint[]", "u.pair")
+	add(&series, "series", "bigint[]", "u.series")
+	add(&start, "start", "bigint[]", "u.start")
+	add(&value, "value", "numeric[]", "u.value")
+	if ends {
+		add(&end, `"end"`, "bigint[]", `u."end"`)
+	}
+	if mores {
+		add(&more, "more", "text[]", "u.more::numeric[]")
+	}
+	if kinds {
+		add(&kind, "kind", "smallint[]", "u.kind")
+	}
+	if !oneShape {
+		add(&shape, "shape", "bigint[]", "u.shape")
+	}
+	if !oneVerdict {
+		add(&verdict, "verdict", "bigint[]", "u.verdict")
+	}
+	q.add("WITH n AS MATERIALIZED (SELECT nextval(", literal(s.schema+".batch_ids"), ") AS id),\nins AS (INSERT INTO ", s.schema, ".records (batch")
+	for _, c := range cols {
+		q.add(", ", c.name)
+	}
+	if oneShape {
+		q.add(", shape")
+	}
+	if oneVerdict {
+		q.add(", verdict")
+	}
+	q.add(") SELECT n.id")
+	for _, c := range cols {
+		q.add(", ", c.expr)
+	}
+	if oneShape {
+		q.add(", ", q.arg(ids[0].shape), "::bigint")
+	}
+	if oneVerdict {
+		q.add(", ", q.arg(ids[0].verdict), "::bigint")
+	}
+	unnest := func(n int) {
+		q.add("unnest(")
+		for i, c := range cols[:n] {
+			if i > 0 {
+				q.add(", ")
+			}
+			q.add(c.source)
+		}
+		q.add(") u(")
+		for i, c := range cols[:n] {
+			if i > 0 {
+				q.add(", ")
+			}
+			q.add(c.name)
+		}
+		q.add(")")
+	}
+	q.add(" FROM n CROSS JOIN ")
+	unnest(len(cols))
+	if !own {
+		q.add(" WHERE current_setting('transaction_isolation') = '", readCommitted, "'")
+	}
+	q.add(" ON CONFLICT DO NOTHING RETURNING ord),\n")
+	total := q.arg(len(sorted)) + "::int"
+	var sinceArg, untilArg any
+	if starts > 0 {
+		sinceArg, untilArg = since, until
+	}
+	if kinds {
+		s.insertLinks(q, b, sorted, ordOf, led)
+	}
+	q.add("b AS (INSERT INTO ", s.schema, ".batches (id, now, width, corrections, since, until)\n\tSELECT n.id, ", q.arg(b.Now().UnixMicro()), "::bigint, (SELECT count(*) FROM ins), ",
+		q.arg(corrections), "::int, ", q.arg(sinceArg), "::bigint, ", q.arg(untilArg), "::bigint FROM n WHERE EXISTS (SELECT FROM ins))\n")
+	links := "NULL::text"
+	if kinds {
+		links = "(SELECT count(*) FROM links)::text"
+	}
+	q.add("SELECT (SELECT count(*) FROM ins)::text, CASE WHEN (SELECT count(*) FROM ins) < ", total, " THEN (SELECT array_agg(ord) FROM ins)::text END,",
+		" current_setting('transaction_isolation')::text, n.id::text, ", links, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
+	if kinds {
+		return ins // what is booked already was looked up before
+	}
+	q.add("\nUNION ALL\nSELECT NULL, NULL, NULL, NULL, u.ord::text, ", bookedColumns, " FROM ")
+	unnest(keys)
+	q.add(" JOIN ", s.schema, ".records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id", s.text(bookedJoins),
+		"\n\tWHERE (SELECT count(*) FROM ins) < ", total, " AND NOT EXISTS (SELECT FROM ins WHERE ins.ord = u.ord)")
+	return ins
+}
+
+// insertHead is the first row that an insertion returns.
+type insertHead struct {
+	inserted  int
+	ords      map[int]bool // nil: all were inserted
+	isolation string
+	batch     int64
+	links     int
+}
+
+func (h *insertHead) read(c [][]byte) error {
+	n, err := parseInt(c[0])
+	if err != nil {
+		return err
+	}
+	h.inserted, h.isolation = int(n), string(c[2])
+	if h.batch, err = parseInt(c[3]); err != nil {
+		return err
+	}
+	if c[4] != nil {
+		n, err := parseInt(c[4])
+		if err != nil {
+			return err
+		}
+		h.links = int(n)
+	}
+	if c[1] == nil {
+		return nil
+	}
+	list, err := unquote(c[1])
+	if err != nil {
+		return err
+	}
+	h.ords = make(map[int]bool, len(list))
+	for _, text := range list {
+		ord, err := parseInt([]byte(text))
+		if err != nil {
+			return err
+		}
+		h.ords[int(ord)] = true
+	}
+	return nil
+}
+
+// has reports whether the record with an ord was inserted.
+func (h *insertHead) has(ord int) bool {
+	return h.inserted > 0 && (h.ords == nil || h.ords[ord])
+}
+
+func (s *Store) lookUpStatement(b *usage.Batch, at []int) statement {
+	var tenant, source, id array
+	for _, i := range at {
+		r := &b.At(i).Record
+		tenant.text(r.Tenant)
+		source.text(r.Source)
+		id.text(r.ID)
+	}
+	return statement{s.sql.lookUp, []any{tenant.String(), source.String(), id.String()}}
+}
+
+var errRaced = fmt.Errorf("%w: others kept booking the same records or corrections of the same targets", usage.ErrUnavailable)

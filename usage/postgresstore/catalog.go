@@ -1,0 +1,146 @@
+package postgresstore
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/usagebook/usagebook/rules"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// catalog is the series of some tenants and meters, as far as they were there
+// when somebody looked. Others come back from a read by their ids and are added.
+// It never changes: an extended one takes its place.
+type catalog struct {
+	series []*usage.Series
+	ids    string // an array, in the same order
+	known  map[int64]bool
+}
+
+// mostCatalog is the most series of a catalog.
+const mostCatalog = 20_000
+
+var catalogs sync.Mutex
+
+func (q *query) catalogKey() string {
+	var key []byte
+	for _, list := range [][]string{q.tenants, q.meters} {
+		if list == nil {
+			key = append(key, 0)
+			continue
+		}
+		key = append(key, 1)
+		sorted := slices.Clone(list)
+		slices.Sort(sorted)
+		for _, s := range sorted {
+			key = appendText(key, s)
+		}
+		key = append(key, 0xff)
+	}
+	return string(key)
+}
+
+// catalog returns the series of the query's tenants and meters; nil where there
+// are too many.
+func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
+	key := q.catalogKey()
+	if c, ok := s.catalogs.Get(key); ok {
+		return c, nil
+	}
+	var b builder
+	b.add(s.text("SELECT x.id, p.tenant, p.meter, x.dimensions FROM {s}.series x JOIN {s}.pairs p ON p.id = x.pair WHERE p.meter <> ''"))
+	if q.tenants != nil {
+		b.add(" AND p.tenant = ANY(", b.arg(texts(q.tenants)), "::text[])")
+	}
+	if q.meters != nil {
+		b.add(" AND p.meter = ANY(", b.arg(texts(q.meters)), "::text[])")
+	}
+	b.add(" LIMIT ", b.arg(mostCatalog+1))
+	c := &catalog{known: map[int64]bool{}}
+	var ids []int64
+	err := s.read(ctx, b.String(), b.args, func(row [][]byte) error {
+		dims, err := textElements(row[3])
+		if err != nil {
+			return err
+		}
+		series, err := newSeries(string(row[1]), string(row[2]), dims)
+		if err != nil {
+			return err
+		}
+		id := integer(row[0])
+		if known, ok := s.names.seriesOf.Get(id); ok {
+			series = known // one copy of the texts will do
+		} else {
+			s.names.seriesOf.Put(id, series)
+		}
+		ids = append(ids, id)
+		c.series, c.known[id] = append(c.series, series), true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > mostCatalog {
+		c = nil
+	} else {
+		c.ids = ints(ids)
+	}
+	s.catalogs.Put(key, c)
+	return c, nil
+}
+
+// extend adds series that came back from a read to the catalog that it had.
+func (s *Store) extend(q *query, c *catalog, more map[int64]*usage.Series) {
+	key := q.catalogKey()
+	catalogs.Lock()
+	defer catalogs.Unlock()
+	if now, ok := s.catalogs.Get(key); !ok || now != c {
+		return // somebody else did
+	}
+	next := &catalog{series: slices.Clone(c.series), known: make(map[int64]bool, len(c.known)+len(more))}
+	for id := range c.known {
+		next.known[id] = true
+	}
+	var ids array
+	for id, series := range more {
+		if !next.known[id] {
+			next.known[id] = true
+			next.series = append(next.series, series)
+			ids.int(id)
+		}
+	}
+	if len(next.series) > mostCatalog {
+		s.catalogs.Put(key, nil)
+		return
+	}
+	list := strings.TrimSuffix(c.ids, "}")
+	if added := strings.TrimSuffix(strings.TrimPrefix(ids.String(), "{"), "}"); added != "" {
+		if list != "{" {
+			list += ","
+		}
+		list += added
+	}
+	next.ids = list + "}"
+	s.catalogs.Put(key, next)
+}
+
+// allClasses returns the classes of the verdicts that there were when somebody
+// looked.
+func (s *Store) allClasses(ctx context.Context) ([]usage.VerdictClass, error) {
+	if list := s.names.classes.Load(); list != nil {
+		return *list, nil
+	}
+	list := []usage.VerdictClass{}
+	err := s.read(ctx, s.text("SELECT DISTINCT state::bigint, billable FROM {s}.verdicts"), nil, func(c [][]byte) error {
+		v := usage.Verdict{State: rules.Verdict(integer(c[0])), Billable: c[1][0] != 0}
+		list = append(list, v.Class())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.names.classes.Store(&list)
+	return list, nil
+}

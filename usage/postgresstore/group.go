@@ -1,0 +1,359 @@
+package postgresstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// Group adds up records by group and window; see [usage.Grouper]. The database
+// groups, cuts time and adds up, in one statement, and all that comes back is
+// held until it is yielded.
+//
+// Where the groups look at dimensions, the series of the tenants and meters in
+// question are remembered, up to some ten thousand, and the database is told
+// which of them are wanted and which of them belong together. Beyond that it
+// groups by series.
+func (s *Store) Group(ctx context.Context, read usage.GroupRead) iter.Seq2[*usage.GroupRow, error] {
+	return func(yield func(*usage.GroupRow, error) bool) {
+		err := s.group(ctx, &read, func(row *usage.GroupRow) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if !yield(row, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield(nil, fault("group", err))
+		}
+	}
+}
+
+func (s *Store) group(ctx context.Context, read *usage.GroupRead, give func(*usage.GroupRow) error) error {
+	if err := s.alive(ctx); err != nil {
+		return err
+	}
+	if read.Group == nil || read.Selection.Class != usage.Plain || read.Selection.Identities != nil {
+		return fmt.Errorf("%w: it needs a Group function, class Plain and no identities", usage.ErrInvalid)
+	}
+	q, err := s.query(ctx, &read.Selection)
+	if err != nil || q.empty || !q.mark.starts {
+		return err
+	}
+	g := grouping{query: q, ctx: ctx, read: read}
+	// Voids have no start and are not plain.
+	g.windows = newWindows(read.Window, max(q.from, q.mark.first), min(q.to, q.mark.last+1))
+	if read.Dimensions == nil || len(read.Dimensions) > 0 {
+		if g.catalog, err = s.catalog(ctx, q); err != nil {
+			return err
+		}
+	}
+	for {
+		again, err := g.run(give)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// grouping is a Group under way.
+type grouping struct {
+	*query
+	ctx     context.Context
+	read    *usage.GroupRead
+	windows windows
+	catalog *catalog // nil: by pair, or by series
+	// kinds are what the series of the catalog belong to: series of one kind
+	// are in the same group whatever their class. kind[i] is that of the i-th
+	// series, -1 where none is wanted; groups[k] are the groups of kind k by class.
+	kind   []int64
+	groups [][]int
+	// classes are those that Group was asked about.
+	classes []usage.VerdictClass
+}
+
+// sumRow is a row of the answer.
+type sumRow struct {
+	kind, code, verdict int64
+	window, records     int64
+	values              []aggregate.Summary
+}
+
+// run asks the database and gives the answer out. It reports true when the answer
+// had a class of verdict that nobody had thought of, and nothing was given out.
+func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error) {
+	byPair := g.read.Dimensions != nil && len(g.read.Dimensions) == 0
+	if g.catalog != nil {
+		if err := g.decide(); err != nil {
+			return false, err
+		}
+	}
+	var b builder
+	code := "r.series"
+	if byPair {
+		code = "r.pair"
+	}
+	kind := ""
+	if g.catalog != nil {
+		kind = "coalesce(m.kind, -1)"
+		code = "CASE WHEN m.kind IS NULL THEN r.series ELSE 0 END"
+	}
+	var keys, out []string
+	for _, k := range []string{kind, code, "r.verdict", g.windows.column(&b)} {
+		if k == "" {
+			out = append(out, "0::bigint")
+			continue
+		}
+		out = append(out, k)
+		keys = append(keys, fmt.Sprint(len(out)))
+	}
+	for i, name := range g.read.Values {
+		v := "NULL::numeric"
+		if quotable(name) {
+			v = g.value(name)
+		}
+		asked := g.read.FiguresOf(i)
+		out = append(out, "count("+v+")")
+		for _, f := range figures {
+			if asked&f.figure != 0 {
+				out = append(out, f.name+"("+v+")")
+			}
+		}
+	}
+	b.add("SELECT ", strings.Join(out[:4], ", "), ", count(*)")
+	for _, o := range out[4:] {
+		b.add(", ", o)
+	}
+	b.add(" FROM ", g.schema, ".records r")
+	interval := g.lo > 0 || g.hi < int64(g.mark.mark)
+	if interval {
+		b.add(" JOIN ", g.schema, ".batches b ON b.id = r.batch")
+	}
+	if g.catalog != nil {
+		b.add(" LEFT JOIN unnest(", b.arg(g.catalog.ids), "::bigint[], ", b.arg(ints(g.kind)), "::bigint[]) m(series, kind) ON m.series = r.series")
+	}
+	b.add(" WHERE true")
+	g.events(&b, nil)
+	if g.from == math.MinInt64 {
+		b.add(" AND r.start > ", fmt.Sprint(int64(voidStart)))
+	}
+	if interval {
+		g.settledPart(&b, g.lo, g.hi)
+	} else {
+		g.upToMark(&b)
+	}
+	if g.linked {
+		g.uncorrected(&b)
+	}
+	if g.catalog != nil {
+		b.add(" AND (m.kind IS NULL OR m.kind >= 0)")
+	}
+	b.add(" GROUP BY ", strings.Join(keys, ", "))
+
+	var rows []sumRow
+	values := make([]aggregate.Summary, 0, 64)
+	err = g.Store.read(g.ctx, b.String(), b.args, func(c [][]byte) error {
+		r := sumRow{kind: integer(c[0]), code: integer(c[1]), verdict: integer(c[2]), records: integer(c[4])}
+		if !g.windows.whole {
+			var err error
+			if r.window, err = g.windows.start(integer(c[3])); err != nil {
+				return err
+			}
+		}
+		if cap(values)-len(values) < len(g.read.Values) {
+			values = make([]aggregate.Summary, 0, max(4096, len(g.read.Values)))
+		}
+		from := len(values)
+		c = c[5:]
+		for i := range g.read.Values {
+			var v aggregate.Summary
+			var err error
+			if c, err = summary(c, g.read.FiguresOf(i), &v); err != nil {
+				return err
+			}
+			values = append(values, v)
+		}
+		r.values = values[from:]
+		rows = append(rows, r)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return g.give(rows, byPair, give)
+}
+
+// figures are in the order in which a statement returns them.
+var figures = []struct {
+	figure usage.Figures
+	name   string
+}{{usage.FigureSum, "sum"}, {usage.FigureMin, "min"}, {usage.FigureMax, "max"}}
+
+// summary reads the figures of a value and returns what comes behind.
+func summary(c [][]byte, asked usage.Figures, v *aggregate.Summary) (rest [][]byte, err error) {
+	v.Count = integer(c[0])
+	c = c[1:]
+	for _, f := range figures {
+		if asked&f.figure == 0 {
+			continue
+		}
+		if c[0] != nil {
+			switch f.figure {
+			case usage.FigureSum:
+				v.Sum, err = sum(c[0])
+			case usage.FigureMin:
+				v.Min, err = number(c[0])
+			case usage.FigureMax:
+				v.Max, err = number(c[0])
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		c = c[1:]
+	}
+	return c, nil
+}
+
+// give yields rows by their groups.
+func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) error) (again bool, err error) {
+	in := pgxSession{g.pool}
+	var codes []int64
+	var verdictIDs []int64
+	for i := range rows {
+		if g.catalog == nil || rows[i].kind < 0 {
+			codes = append(codes, rows[i].code)
+		}
+		verdictIDs = append(verdictIDs, rows[i].verdict)
+	}
+	verdicts, err := g.resolveVerdicts(g.ctx, in, verdictIDs)
+	if err != nil {
+		return false, err
+	}
+	if g.catalog != nil {
+		for _, v := range verdicts {
+			if !g.knowsClass(v.Class()) {
+				g.names.classes.Store(nil)
+				return true, nil
+			}
+		}
+	}
+	var series map[int64]*usage.Series
+	if byPair {
+		series, err = g.resolvePairs(g.ctx, in, codes)
+	} else {
+		series, err = g.resolveSeries(g.ctx, in, codes)
+	}
+	if err != nil {
+		return false, err
+	}
+	if g.catalog != nil && len(codes) > 0 {
+		g.Store.extend(g.query, g.catalog, series)
+	}
+	type asked struct {
+		code  int64
+		class usage.VerdictClass
+	}
+	groups := map[asked]int{}
+	var out usage.GroupRow
+	for i := range rows {
+		r := &rows[i]
+		class := verdicts[r.verdict].Class()
+		group := -1
+		if g.catalog != nil && r.kind >= 0 {
+			for k, c := range g.classes {
+				if c == class {
+					group = g.groups[r.kind][k]
+				}
+			}
+		} else {
+			at := asked{r.code, class}
+			var ok bool
+			if group, ok = groups[at]; !ok {
+				group = g.read.Group(series[r.code], class)
+				groups[at] = group
+			}
+		}
+		if group < 0 {
+			continue
+		}
+		out = usage.GroupRow{Group: group, Window: r.window, Records: r.records, Values: r.values, Read: r.records}
+		if err := give(&out); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (g *grouping) knowsClass(c usage.VerdictClass) bool {
+	for _, k := range g.classes {
+		if k == c {
+			return true
+		}
+	}
+	return false
+}
+
+// decide asks Group about the series of the catalog, for all classes of verdicts.
+func (g *grouping) decide() error {
+	var err error
+	if g.classes, err = g.allClasses(g.ctx); err != nil {
+		return err
+	}
+	g.kind, g.groups = make([]int64, len(g.catalog.series)), nil
+	kinds := map[string]int64{}
+	var key []byte
+	for i, s := range g.catalog.series {
+		if i%1024 == 0 {
+			if err := g.ctx.Err(); err != nil {
+				return err
+			}
+		}
+		groups := make([]int, len(g.classes))
+		key = key[:0]
+		wanted := false
+		for k, c := range g.classes {
+			groups[k] = max(g.read.Group(s, c), -1)
+			wanted = wanted || groups[k] >= 0
+			key = fmt.Appendf(key, "%d ", groups[k])
+		}
+		if !wanted {
+			g.kind[i] = -1
+			continue
+		}
+		n, ok := kinds[string(key)]
+		if !ok {
+			n = int64(len(g.groups))
+			kinds[string(key)] = n
+			g.groups = append(g.groups, groups)
+		}
+		g.kind[i] = n
+	}
+	return nil
+}
+
+// upToMark writes the condition that a record is among those up to the mark,
+// without a look at its batch: it is when its batch is none of those with a
+// higher id, and none that was settled later all the same.
+func (q *query) upToMark(b *builder) {
+	m := &q.mark
+	most := b.arg(m.most)
+	b.add(" AND r.batch <= ", most, " AND r.batch <> ALL(ARRAY(SELECT id FROM ", q.schema, ".batches WHERE late AND through > ", b.arg(m.through), " AND id <= ", most, "))")
+	if !m.whole() {
+		b.add(" AND (r.batch <> ", b.arg(m.batch), " OR r.ord <= ", b.arg(m.ord()), ")")
+	}
+}
+
+// uncorrected writes the condition that no correction up to the mark is about a
+// record, and that it is none itself.
+func (q *query) uncorrected(b *builder) {
+	b.add(" AND r.kind IS NULL AND NOT EXISTS (SELECT FROM ", q.schema, ".corrections x JOIN ", q.schema, ".batches xb ON xb.id = x.batch",
+		" WHERE x.target_batch = r.batch AND x.target_ord = r.ord AND xb.base + x.ord <= ", b.arg(int64(q.mark.mark)), ")")
+}

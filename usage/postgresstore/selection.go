@@ -1,0 +1,219 @@
+package postgresstore
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/usagebook/usagebook/filter/sqlfilter"
+	"github.com/usagebook/usagebook/usage"
+)
+
+// query is a selection in the words of the tables.
+type query struct {
+	*Store
+	sel  *usage.Selection
+	mark moment
+
+	tenants []string // nil: all
+	meters  []string // nil: all
+	lo, hi  int64    // sequences in (lo, hi]
+	from    int64    // starts in [from, to)
+	to      int64
+	// linked: there are corrections at or below the mark, of tenants in scope.
+	linked bool
+	// linkedHere: some of them are among the selected sequences.
+	linkedHere bool
+	empty      bool
+}
+
+func (s *Store) query(ctx context.Context, sel *usage.Selection) (*query, error) {
+	if err := sel.Scope.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.alive(ctx); err != nil {
+		return nil, err
+	}
+	m, err := s.at(ctx, sel.Mark.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{Store: s, sel: sel, mark: m, from: math.MinInt64, to: math.MaxInt64}
+	tenants, all := sel.Scope.Tenants()
+	if !all {
+		q.tenants = tenants
+	}
+	if sel.Meters != nil {
+		// A void has no meter, and is not selected by the empty name either.
+		q.meters = slices.DeleteFunc(slices.Clone(sel.Meters), func(m string) bool { return m == "" })
+		q.empty = len(q.meters) == 0
+	}
+	q.lo, q.hi = int64(min(sel.After, math.MaxInt64)), int64(m.mark)
+	if sel.Through != 0 {
+		q.hi = min(q.hi, int64(min(sel.Through, math.MaxInt64)))
+	}
+	if !sel.From.IsZero() {
+		q.from = ceilMicro(sel.From)
+	}
+	if !sel.To.IsZero() {
+		q.to = ceilMicro(sel.To)
+	}
+	if q.lo < q.hi && (!sel.RecordedFrom.IsZero() || !sel.RecordedTo.IsZero()) {
+		if err := q.recorded(ctx); err != nil {
+			return nil, err
+		}
+	}
+	q.empty = q.empty || q.lo >= q.hi || q.from >= q.to
+	if q.empty || m.corrections == 0 {
+		return q, nil
+	}
+	if q.linked, err = s.chained.any(ctx, s, m.corrections, q.tenants); err != nil || !q.linked {
+		return q, err
+	}
+	q.linkedHere = true
+	if q.lo > 0 && q.hi == int64(m.mark) {
+		// A record after lo that a correction at or below the mark is about has
+		// it after lo too.
+		after, err := s.at(ctx, uint64(q.lo))
+		if err != nil {
+			return nil, err
+		}
+		least := after.corrections
+		if !after.whole() {
+			least = after.before
+		}
+		q.linkedHere = m.corrections > least
+	}
+	return q, nil
+}
+
+// recorded turns the range of recorded time into one of sequences: Recorded
+// never decreases with them.
+func (q *query) recorded(ctx context.Context) error {
+	before := func(arg string) string {
+		return "(SELECT through FROM {s}.batches WHERE recorded < " + arg + " ORDER BY recorded DESC, base DESC LIMIT 1)"
+	}
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if !q.sel.RecordedFrom.IsZero() {
+		from = ceilMicro(q.sel.RecordedFrom)
+	}
+	if !q.sel.RecordedTo.IsZero() {
+		to = ceilMicro(q.sel.RecordedTo)
+	}
+	return q.read(ctx, q.text("SELECT coalesce("+before("$1")+", 0), coalesce("+before("$2")+", 0)"), []any{from, to}, func(c [][]byte) error {
+		q.lo, q.hi = max(q.lo, integer(c[0])), min(q.hi, integer(c[1]))
+		return nil
+	})
+}
+
+// pairsWanted writes the ids of pairs in scope, empty for all.
+func (q *query) pairsWanted(b *builder) string {
+	var list []string
+	if q.tenants != nil {
+		list = append(list, "tenant = ANY("+b.arg(texts(q.tenants))+"::text[])")
+	}
+	if q.meters != nil {
+		list = append(list, "meter = ANY("+b.arg(texts(q.meters))+"::text[])")
+	}
+	if list == nil {
+		return ""
+	}
+	return "SELECT id FROM " + q.schema + ".pairs WHERE " + strings.Join(list, " AND ")
+}
+
+// events writes the conditions on pair and start. pairs are the ids in question;
+// nil: those in scope.
+func (q *query) events(b *builder, pairs []int64) {
+	if pairs != nil {
+		b.add(" AND r.pair = ANY(", b.arg(ints(pairs)), "::bigint[])")
+	} else if wanted := q.pairsWanted(b); wanted != "" {
+		b.add(" AND r.pair IN (", wanted, ")")
+	}
+	if q.from != math.MinInt64 {
+		b.add(" AND r.start >= ", b.arg(q.from))
+	}
+	if q.to != math.MaxInt64 {
+		b.add(" AND r.start < ", b.arg(q.to))
+	}
+}
+
+// settledPart writes the condition that a record r of batch b is among the
+// selected sequences.
+func (q *query) settledPart(b *builder, lo, hi int64) {
+	b.add(" AND b.base < ", b.arg(hi), " AND b.base + r.ord <= ", b.arg(hi))
+	if lo > 0 {
+		at := b.arg(lo)
+		b.add(" AND b.base >= coalesce((SELECT base FROM ", q.schema, ".batches WHERE base <= ", at, " ORDER BY base DESC LIMIT 1), 0) AND b.base + r.ord > ", at)
+	}
+}
+
+// hint writes what the database can decide of the selection's filter.
+func (q *query) hint(b *builder) {
+	if q.sel.Filter == nil {
+		return
+	}
+	columns := sqlfilter.Columns{}
+	for _, f := range q.sel.Filter.Fields() {
+		switch name := f.Name; name {
+		case "id":
+			columns[name] = sqlfilter.Column{SQL: "r.id", Kind: sqlfilter.KindText, NotNull: true}
+		case "source":
+			columns[name] = sqlfilter.Column{SQL: "r.source", Kind: sqlfilter.KindText, NotNull: true}
+		case "tenant":
+			columns[name] = sqlfilter.Column{SQL: "r.tenant", Kind: sqlfilter.KindText, NotNull: true}
+		case "start":
+			columns[name] = sqlfilter.Column{SQL: "nullif(r.start, -62135596800000000)", Kind: sqlfilter.KindMicros}
+		case "end":
+			columns[name] = sqlfilter.Column{SQL: `r."end"`, Kind: sqlfilter.KindMicros}
+		case "recorded":
+			columns[name] = sqlfilter.Column{SQL: "b.recorded", Kind: sqlfilter.KindMicros, NotNull: true}
+		case "sequence":
+			columns[name] = sqlfilter.Column{SQL: "b.base + r.ord", Kind: sqlfilter.KindInteger, NotNull: true}
+		case "verified":
+			columns[name] = sqlfilter.Column{SQL: "SELECT CASE v.state WHEN 2 THEN true WHEN 0 THEN false END FROM " + q.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean}
+		case "billable":
+			columns[name] = sqlfilter.Column{SQL: "SELECT v.billable FROM " + q.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean, NotNull: true}
+		default:
+			if value, ok := strings.CutPrefix(name, "values/"); ok && quotable(value) {
+				columns[name] = sqlfilter.Column{SQL: q.value(value), Kind: sqlfilter.KindNumeric}
+			} else if dimension, ok := strings.CutPrefix(name, "dimensions/"); ok && quotable(dimension) {
+				columns[name] = sqlfilter.Column{SQL: q.dimension(dimension), Kind: sqlfilter.KindText}
+			}
+		}
+	}
+	w, err := sqlfilter.New(sqlfilter.PostgreSQL(), columns)
+	if err != nil {
+		return // then nothing is pushed
+	}
+	where := w.Where(q.sel.Filter, len(b.args))
+	if where.SQL == "TRUE" {
+		return
+	}
+	b.add(" AND (", where.SQL, ")")
+	b.args = append(b.args, where.Args...)
+}
+
+func quotable(name string) bool { return utf8.ValidString(name) && !strings.ContainsRune(name, 0) }
+
+// quote writes a text that may come from anywhere into a statement, whatever the
+// server takes a backslash for.
+func quote(text string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
+}
+
+// value writes the value of a name in a record r, null where it has none. The
+// sub-selects are read once for a statement.
+func (q *query) value(name string) string {
+	n := quote(name)
+	shapes := "FROM " + q.schema + ".shapes WHERE "
+	return "CASE WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + "names[1] = " + n + ")) THEN r.value" +
+		" WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + n + " = ANY(names[2:]))) THEN r.more[(SELECT array_position(names, " + n + ") - 1 " + shapes + "id = r.shape)] END"
+}
+
+// dimension writes the value of a dimension of a record r.
+func (q *query) dimension(name string) string {
+	// Names stand at odd places; a value that reads like a name does not count.
+	return "SELECT d.dimensions[i + 1] FROM " + q.schema + ".series d, generate_series(1, cardinality(d.dimensions), 2) i WHERE d.id = r.series AND d.dimensions[i] = " + quote(name)
+}

@@ -1,0 +1,115 @@
+package postgresstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/usagebook/usagebook/usage"
+	"github.com/usagebook/usagebook/usage/internal/intern"
+)
+
+var (
+	_ usage.Store     = (*Store)(nil)
+	_ usage.Grouper   = (*Store)(nil)
+	_ usage.TaskStore = (*Store)(nil)
+)
+
+// Store is a book in a schema of a PostgreSQL database. It is safe for
+// concurrent use, also of any number of processes with a Store each. Make one
+// with [Open]; the zero Store is not usable.
+type Store struct {
+	pool   *pgxpool.Pool
+	schema string // quoted
+	mode   []any  // what precedes the arguments of reads
+	closed atomic.Bool
+
+	names   *names
+	settler settler
+	// moments remembers what the last marks mean: a settled batch never changes.
+	moments *intern.Cache[uint64, moment]
+	// coverage is that of the checkpoint that was read last.
+	coverage atomic.Pointer[coverage]
+	chained  chainedTenants
+	catalogs *intern.Cache[string, *catalog]
+	sql      statements
+}
+
+// Open returns the book in a schema of the pool's database. It makes the tables
+// where there are none and brings older ones up to date, unless Options say
+// NoMigrate; a schema that is newer than this package is refused with a
+// [*SchemaError]. opts may be nil and is copied.
+//
+// The pool stays the host's: the store takes a connection of it for each
+// statement, never two at once, and Close does not close it. The encoding of the
+// database must be UTF8.
+func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
+	if pool == nil {
+		return nil, fmt.Errorf("postgresstore: open: %w: the pool is nil", usage.ErrInvalid)
+	}
+	o, err := opts.check()
+	if err != nil {
+		return nil, fmt.Errorf("postgresstore: open: %w options: %w", usage.ErrInvalid, err)
+	}
+	if err := migrate(ctx, pool, &o); err != nil {
+		if mismatch := (*SchemaError)(nil); errors.As(err, &mismatch) {
+			return nil, fmt.Errorf("postgresstore: open: %w", err)
+		}
+		return nil, fault("open", err)
+	}
+	s := &Store{
+		pool: pool, schema: ident(o.Schema),
+		moments:  intern.New[uint64, moment](256),
+		catalogs: intern.New[string, *catalog](16),
+	}
+	s.mode = []any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}
+	if pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		// That protocol knows texts only, and reads want numbers as they are.
+		s.mode = append(s.mode, pgx.QueryExecModeExec)
+	}
+	s.settler.turn, s.settler.floor = make(chan struct{}, 1), math.MinInt64
+	s.names = newNames(o.Series)
+	s.sql = newStatements(s)
+	return s, nil
+}
+
+// Close ends the use of the store: calls that are under way end as they would
+// have, later ones return usage.ErrClosed. The pool stays open. Closing twice is
+// not an error.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// alive returns the error of a call that cannot go on.
+func (s *Store) alive(ctx context.Context) error {
+	if s.closed.Load() {
+		return usage.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// text puts the schema into a statement.
+func (s *Store) text(sql string) string { return strings.ReplaceAll(sql, "{s}", s.schema) }
+
+// read runs a query of its own on a connection of the pool and gives out the
+// rows, in the binary format. The connection is free again when it returns.
+func (s *Store) read(ctx context.Context, sql string, args []any, row func([][]byte) error) error {
+	rows, err := s.pool.Query(ctx, sql, append(s.mode[:len(s.mode):len(s.mode)], args...)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.RawValues()); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
