@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 func main() {
@@ -20,7 +22,10 @@ func main() {
 // sizes are what the flags say.
 type sizes struct {
 	records, turns   int
-	batches, clients int
+	batches, clients int // http
+	engines          []string
+	append           []int // stores: sizes of batches
+	commits          int   // writers
 }
 
 // part is a comparison that can be run alone.
@@ -31,6 +36,8 @@ type part struct {
 
 var parts = []part{
 	{"http", compareHTTP},
+	{"stores", compareStores},
+	{"writers", compareWriters},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -40,12 +47,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&s.turns, "turns", 5, "turns of each side")
 	flags.IntVar(&s.batches, "batches", 400, "http: batches in a turn of ingest")
 	flags.IntVar(&s.clients, "clients", 4, "http: connections that post at the same time")
+	engines := flags.String("engines", "sqlite,postgres", "stores, writers: `names` of engines")
+	appends := flags.String("append", "200,10000", "stores: `sizes` of batches; the questions go to what the last one has loaded")
+	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 {
-		return errors.New("at least 10,000 records and one turn, batch and client are needed; see -help")
+	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 {
+		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed; see -help")
+	}
+	s.engines = strings.Split(*engines, ",")
+	for _, text := range strings.Split(*appends, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 10_000 {
+			return fmt.Errorf("-append is %q: sizes from 1 to 10,000 with commas are allowed", *appends)
+		}
+		s.append = append(s.append, n)
 	}
 	chosen := parts
 	if flags.NArg() > 0 {

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/shopspring/decimal"
+	_ "modernc.org/sqlite"
+
+	"github.com/usagebook/usagebook/usage/sqlitestore"
+)
+
+// sqliteCache is the memory that each side has for pages.
+const sqliteCache = 256 << 20
+
+// sqlite keeps each contender's records in a file of its own.
+type sqlite struct {
+	dir   string
+	files int
+}
+
+func openSQLite() (engine, error) {
+	dir, err := os.MkdirTemp("", "usagebook-bench-")
+	return &sqlite{dir: dir}, err
+}
+
+func (s *sqlite) settings(ctx context.Context) (string, error) {
+	hand, err := openHandSQLite(ctx, s.file())
+	if err != nil {
+		return "", err
+	}
+	defer hand.close()
+	var version, journal, synchronous, cache, page, checkpoint string
+	for pragma, to := range map[string]*string{"journal_mode": &journal, "synchronous": &synchronous, "cache_size": &cache, "page_size": &page, "wal_autocheckpoint": &checkpoint} {
+		if err := hand.conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(to); err != nil {
+			return "", err
+		}
+	}
+	if err := hand.conn.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("SQLite %s; by hand: journal_mode=%s synchronous=%s cache_size=%s page_size=%s wal_autocheckpoint=%s; ours: the same cache, and else the defaults of the store",
+		version, journal, synchronous, cache, page, checkpoint), nil
+}
+
+func (s *sqlite) name() string { return "sqlite" }
+
+func (s *sqlite) file() string {
+	s.files++
+	return filepath.Join(s.dir, fmt.Sprintf("%d.db", s.files))
+}
+
+func (s *sqlite) open(ctx context.Context) (ours, hand contender, err error) {
+	if hand, err = openHandSQLite(ctx, s.file()); err != nil {
+		return nil, nil, err
+	}
+	if ours, err = openBookSQLite(ctx, s.file()); err != nil {
+		return nil, nil, errors.Join(err, hand.close())
+	}
+	return ours, hand, nil
+}
+
+func (s *sqlite) close() error { return os.RemoveAll(s.dir) }
+
+// bookSQLite is ours.
+type bookSQLite struct {
+	bookContender
+	store *sqlitestore.Store
+	file  string
+}
+
+func openBookSQLite(ctx context.Context, file string) (*bookSQLite, error) {
+	store, err := sqlitestore.Open(ctx, file, &sqlitestore.Options{CacheBytes: sqliteCache})
+	if err != nil {
+		return nil, err
+	}
+	c, err := newBookContender(store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &bookSQLite{c, store, file}, nil
+}
+
+func (c *bookSQLite) bytes(ctx context.Context) (n int64, err error) {
+	db, err := sql.Open("sqlite", "file:"+c.file)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return sizeOfFile(ctx, c.file, db)
+}
+
+func (c *bookSQLite) close() error { return c.store.Close() }
+
+// sizeOfFile is the size of a database once everything is in its file.
+func sizeOfFile(ctx context.Context, file string, checkpoint interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}) (int64, error) {
+	if _, err := checkpoint.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// handSQLite is the hand-written contender: a table with the unique key and one
+// index, rows written by a prepared statement in a transaction for each batch.
+// Times are integers of microseconds and quantities integers of millionths, which
+// SQLite adds exactly.
+type handSQLite struct {
+	file string
+	db   *sql.DB
+
+	mu        sync.Mutex // SQLite has one writer at a time; it is cheaper to wait for it here
+	conn      *sql.Conn
+	insert    *sql.Stmt
+	questions map[string]*sql.Stmt
+}
+
+// A table without rowids, statements of several rows and larger pages were tried:
+// none was faster. Rarer checkpoints are, for small batches.
+const handSQLiteSchema = `
+CREATE TABLE records (
+	tenant TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,
+	meter TEXT NOT NULL, namespace TEXT NOT NULL, resource TEXT NOT NULL,
+	ts INTEGER NOT NULL, quantity INTEGER NOT NULL,
+	PRIMARY KEY (tenant, source, id)
+) STRICT;
+CREATE INDEX records_tenant_meter_ts ON records (tenant, meter, ts);`
+
+const handSQLiteInsert = `INSERT INTO records (tenant, source, id, meter, namespace, resource, ts, quantity) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+var handSQLiteQuestions = map[string]string{
+	// The list of meters makes the index serve the time, too.
+	"Q1": `SELECT ts / 86400000000 * 86400000000 AS day, meter, sum(quantity) FROM records
+		WHERE tenant = ?1 AND meter IN (SELECT DISTINCT meter FROM records WHERE tenant = ?1) AND ts >= ?2 AND ts < ?3
+		GROUP BY meter, day ORDER BY day, meter`,
+	// Days first: strftime is dear, and so is going through the table by an index.
+	"Q2": `SELECT 1000000 * unixepoch(min(day) * 86400, 'unixepoch', 'start of month'), tenant, sum(quantity) FROM (
+			SELECT tenant, ts / 86400000000 AS day, sum(quantity) AS quantity FROM records NOT INDEXED GROUP BY tenant, day)
+		GROUP BY strftime('%Y-%m', day * 86400, 'unixepoch'), tenant ORDER BY 1, 2`,
+	"Q3": `SELECT ts / 86400000000 * 86400000000 AS day, resource, sum(quantity) AS total FROM records
+		WHERE meter IN (?1, ?2, ?3) AND resource >= ?4 AND resource < ?5
+		GROUP BY resource, day ORDER BY total DESC, day, resource LIMIT ?6`,
+	"Q4": `SELECT ts / 3600000000 * 3600000000 AS hour, '', sum(quantity) FROM records
+		WHERE tenant = ?1 AND meter = ?2 AND ts >= ?3 AND ts < ?4 GROUP BY hour ORDER BY hour`,
+}
+
+func openHandSQLite(ctx context.Context, file string) (*handSQLite, error) {
+	c := &handSQLite{file: file, questions: map[string]*sql.Stmt{}}
+	var err error
+	if c.db, err = sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)", file, sqliteCache>>10)); err != nil {
+		return nil, err
+	}
+	err = func() error {
+		if c.conn, err = c.db.Conn(ctx); err != nil {
+			return err
+		}
+		if _, err := c.conn.ExecContext(ctx, handSQLiteSchema); err != nil {
+			return err
+		}
+		if c.insert, err = c.conn.PrepareContext(ctx, handSQLiteInsert); err != nil {
+			return err
+		}
+		return nil
+	}()
+	if err != nil {
+		return nil, errors.Join(err, c.db.Close())
+	}
+	return c, nil
+}
+
+func (c *handSQLite) add(ctx context.Context, b delivery) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return 0, err
+	}
+	inserted, err := c.insertAll(ctx, b)
+	if err != nil {
+		_, undone := c.conn.ExecContext(ctx, "ROLLBACK")
+		return 0, errors.Join(err, undone)
+	}
+	_, err = c.conn.ExecContext(ctx, "COMMIT")
+	return inserted, err
+}
+
+func (c *handSQLite) insertAll(ctx context.Context, b delivery) (inserted int, err error) {
+	for i := range b.events {
+		e := &b.events[i]
+		quantity, err := millionths(e.quantity)
+		if err != nil {
+			return 0, err
+		}
+		result, err := c.insert.ExecContext(ctx, e.tenant, e.source, e.id, e.meter, e.namespace, e.resource, e.at.UnixMicro(), quantity)
+		if err != nil {
+			return 0, err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		inserted += int(n)
+	}
+	return inserted, nil
+}
+
+// millionths returns a quantity as a whole number of them.
+func millionths(d decimal.Decimal) (int64, error) {
+	places := d.Exponent() + 6
+	if places < 0 || places > 6 || d.NumDigits() > 12 {
+		return 0, fmt.Errorf("%s is not kept exactly", d)
+	}
+	n := d.CoefficientInt64()
+	for range places {
+		n *= 10
+	}
+	return n, nil
+}
+
+func (c *handSQLite) settle(ctx context.Context) error {
+	if _, err := c.conn.ExecContext(ctx, "ANALYZE"); err != nil {
+		return err
+	}
+	for name, text := range handSQLiteQuestions {
+		var err error
+		if c.questions[name], err = c.conn.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *handSQLite) answer(ctx context.Context, q question) (list []figure, err error) {
+	var args []any
+	switch q.name {
+	case "Q1":
+		args = []any{q.tenant, q.from.UnixMicro(), q.to.UnixMicro()}
+	case "Q3":
+		args = []any{q.meters[0], q.meters[1], q.meters[2], q.prefix, after(q.prefix), q.limit}
+	case "Q4":
+		args = []any{q.tenant, q.meters[0], q.from.UnixMicro(), q.to.UnixMicro()}
+	}
+	rows, err := c.questions[q.name].QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f figure
+		var sum int64
+		if err := rows.Scan(&f.window, &f.group, &sum); err != nil {
+			return nil, err
+		}
+		f.sum = decimal.New(sum, -6)
+		list = append(list, f)
+	}
+	return list, rows.Err()
+}
+
+// after is the least text behind all that begin with the prefix.
+func after(prefix string) string {
+	last := len(prefix) - 1
+	return prefix[:last] + string(prefix[last]+1)
+}
+
+func (c *handSQLite) bytes(ctx context.Context) (int64, error) {
+	return sizeOfFile(ctx, c.file, c.conn)
+}
+
+func (c *handSQLite) close() error { return errors.Join(c.conn.Close(), c.db.Close()) }
