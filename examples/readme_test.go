@@ -171,8 +171,10 @@ func withCurl(t *testing.T, command string) {
 	binary := filepath.Join(t.TempDir(), "server")
 	run(t, root(t), nil, "go", "build", "-o", binary, "./examples/server")
 
+	// In a folder of its own, where the book of its default store is a new one.
+	args = strings.ReplaceAll(args, "examples/server/config.json", filepath.Join(root(t), "examples/server/config.json"))
 	cmd := exec.CommandContext(t.Context(), binary, append(strings.Fields(args), "-addr", "127.0.0.1:0")...)
-	cmd.Dir = root(t)
+	cmd.Dir = t.TempDir()
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

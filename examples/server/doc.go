@@ -2,7 +2,7 @@
 // could: it is an example to read, a place to try the APIs, and what the tests of
 // this repository drive with the vendors' own clients.
 //
-//	go run ./examples/server -addr 127.0.0.1:8080 -store mem -config examples/server/config.json
+//	go run ./examples/server -addr 127.0.0.1:8080 -store sqlite:usage.db -config examples/server/config.json
 //
 // It prints "listening on http://HOST:PORT" once it answers; port 0 takes a free
 // one. walkthrough.md beside this file shows each route with its answer.
@@ -10,7 +10,10 @@
 // # Flags
 //
 //	-addr    where to listen, host:port; 127.0.0.1:8080 by default
-//	-store   mem, which forgets everything when the server ends; the default
+//	-store   sqlite:FILE, a book in a file, sqlite:usage.db by default;
+//	         postgres:DSN, one in a database, in the schema usagebook, where DSN is a URL
+//	         or words as in host=/run/postgresql dbname=app; mem, which forgets everything
+//	         when the server ends
 //	-config  the config file; without it nobody has a token
 //	-meter   books the server's own requests too: on the meter api-requests, for the
 //	         caller's home, with the caller's subject as the client

@@ -40,7 +40,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", "127.0.0.1:8080", "where to listen, `host:port`; port 0 takes a free one")
-	storeName := flags.String("store", "mem", "the `store` that keeps the book: mem")
+	storeName := flags.String("store", defaultStore, "the `store` that keeps the book: mem, sqlite:FILE or postgres:DSN")
 	configName := flags.String("config", "", "the config `file`; without it nobody has a token")
 	metered := flags.Bool("meter", false, "book the server's own requests too, as api-requests")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -57,7 +57,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	store, err := openStore(*storeName)
+	store, err := openStore(ctx, *storeName)
 	if err != nil {
 		return err
 	}

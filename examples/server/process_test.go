@@ -54,9 +54,16 @@ type process struct {
 
 func spawn(t *testing.T, args ...string) *process {
 	t.Helper()
+	return spawnIn(t, ".", args...)
+}
+
+// spawnIn is spawn in a working directory.
+func spawnIn(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
 	name, err := binary()
 	require.NoError(t, err)
 	p := &process{cmd: exec.Command(name, append([]string{"-addr", "127.0.0.1:0"}, args...)...), stderr: &strings.Builder{}, exit: make(chan error, 1)}
+	p.cmd.Dir = dir
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -110,7 +117,7 @@ func (p *process) half(t *testing.T) (net.Conn, *bufio.Reader) {
 // TestSignal: after SIGTERM the real process finishes its requests and ends with 0.
 func TestSignal(t *testing.T) {
 	t.Parallel()
-	p := spawn(t, "-config", "config.json", "-meter")
+	p := spawn(t, "-store", "mem", "-config", "config.json", "-meter")
 	conn, in := p.half(t)
 	p.signal(t)
 	_, err := io.WriteString(conn, record)
@@ -128,7 +135,7 @@ func TestSignal(t *testing.T) {
 // TestSecondSignal: whoever sends two does not want to wait.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	p := spawn(t, "-config", "config.json")
+	p := spawn(t, "-store", "mem", "-config", "config.json")
 	p.half(t)
 	p.signal(t)
 	for {
@@ -160,7 +167,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"-help"}, 0, "-config file"},
 		{[]string{"-port", "1"}, 2, "flag provided but not defined: -port"},
-		{[]string{"-store", "disk"}, 1, "server: -store disk: there is no such store; mem is there\n"},
+		{[]string{"-store", "disk"}, 1, "server: -store disk: there is no such store; mem, sqlite:FILE and postgres:DSN are there\n"},
 	} {
 		cmd := exec.CommandContext(t.Context(), name, test.args...)
 		var stderr strings.Builder

@@ -9,13 +9,11 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/usagebook/usagebook/httpadapter"
 	"github.com/usagebook/usagebook/usage"
-	"github.com/usagebook/usagebook/usage/memstore"
 )
 
 const (
@@ -24,19 +22,6 @@ const (
 	// headerTime is how long the head of a request may take to arrive.
 	headerTime = 10 * time.Second
 )
-
-// openStore opens the store that -store names.
-func openStore(name string) (usage.Store, error) {
-	kind, _, _ := strings.Cut(name, ":")
-	switch kind {
-	case "mem":
-		if name != "mem" {
-			return nil, fmt.Errorf("-store %s: mem takes nothing behind it", name)
-		}
-		return memstore.New(nil), nil
-	}
-	return nil, fmt.Errorf("-store %s: there is no such store; mem is there", name)
-}
 
 // server is the book with everything around it.
 type server struct {

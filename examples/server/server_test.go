@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,17 +183,22 @@ func TestFlags(t *testing.T) {
 		is   error
 		want string
 	}{
-		"help":              {[]string{"-help"}, flag.ErrHelp, "-store"},
-		"unknown":           {[]string{"-port", "1"}, errFlags, "flag provided but not defined: -port"},
-		"no flag":           {[]string{"serve"}, errFlags, `"serve" is no flag`},
-		"no value":          {[]string{"-store"}, errFlags, "flag needs an argument: -store"},
-		"a store":           {[]string{"-store", "sqlite:book.db"}, nil, "-store sqlite:book.db: there is no such store; mem is there"},
-		"an empty store":    {[]string{"-store", ""}, nil, "-store : there is no such store"},
-		"mem with a name":   {[]string{"-store", "mem:book"}, nil, "-store mem:book: mem takes nothing behind it"},
-		"no config":         {[]string{"-config", "none.json"}, nil, "config: open none.json: "},
-		"a config's fault":  {[]string{"-config", written(t, `{"stores": 1}`)}, nil, "1: stores: there is no such key"},
-		"an address":        {[]string{"-addr", "8080"}, nil, "missing port in address"},
-		"an address in use": {[]string{"-addr", taken.Addr().String()}, nil, "listen tcp "},
+		"help":                {[]string{"-help"}, flag.ErrHelp, "-store"},
+		"unknown":             {[]string{"-port", "1"}, errFlags, "flag provided but not defined: -port"},
+		"no flag":             {[]string{"serve"}, errFlags, `"serve" is no flag`},
+		"no value":            {[]string{"-store"}, errFlags, "flag needs an argument: -store"},
+		"a store":             {[]string{"-store", "disk:book.db"}, nil, "-store disk:book.db: there is no such store; mem, sqlite:FILE and postgres:DSN are there"},
+		"an empty store":      {[]string{"-store", ""}, nil, "-store : there is no such store"},
+		"no file":             {[]string{"-store", "sqlite:"}, nil, "-store sqlite:: the name of the file is missing"},
+		"a file in no folder": {[]string{"-store", "sqlite:none/usage.db"}, nil, "-store sqlite:none/usage.db: sqlitestore: open: "},
+		"no database":         {[]string{"-store", "postgres:"}, nil, "-store postgres:: where the database is is missing"},
+		"no DSN":              {[]string{"-store", "postgres:password=secret word"}, nil, "-store postgres:…: "},
+		"no server":           {[]string{"-store", "postgres://u:secret@127.0.0.1:1/d"}, nil, "-store postgres:…: postgresstore: open: "},
+		"mem with a name":     {[]string{"-store", "mem:book"}, nil, "-store mem:book: mem takes nothing behind it"},
+		"no config":           {[]string{"-store", "mem", "-config", "none.json"}, nil, "config: open none.json: "},
+		"a config's fault":    {[]string{"-config", written(t, `{"stores": 1}`)}, nil, "1: stores: there is no such key"},
+		"an address":          {[]string{"-store", "mem", "-addr", "8080"}, nil, "missing port in address"},
+		"an address in use":   {[]string{"-store", "mem", "-addr", taken.Addr().String()}, nil, "listen tcp "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -205,6 +211,7 @@ func TestFlags(t *testing.T) {
 			} else {
 				require.ErrorContains(t, err, test.want)
 			}
+			require.NotContains(t, err.Error(), "secret")
 			require.Empty(t, stdout.String(), "nothing is ready")
 		})
 	}
@@ -213,7 +220,8 @@ func TestFlags(t *testing.T) {
 // TestReadinessLine: the line is there once requests are answered, with the port.
 func TestReadinessLine(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"-config", "config.json"}, {"-config", "config.json", "-meter", "-store", "mem"}} {
+	file := filepath.Join(t.TempDir(), "usage.db")
+	for _, args := range [][]string{{"-store", "mem"}, {"-store", "sqlite:" + file, "-config", "config.json"}, {"-config", "config.json", "-meter", "-store", "mem"}} {
 		ctx, stop := context.WithCancel(t.Context())
 		out, in := io.Pipe()
 		ended := make(chan error, 1)

@@ -56,7 +56,7 @@ func TestWalkthrough(t *testing.T) {
 			require.Equal(t, "sh", blocks[0].Language)
 			flags, ok := strings.CutPrefix(strings.TrimSpace(blocks[0].Text), "go run ./examples/server ")
 			require.True(t, ok, blocks[0].Text)
-			require.Equal(t, []string{"-config", "examples/server/config.json"}, strings.Fields(flags))
+			require.Equal(t, []string{"-store", "mem", "-config", "examples/server/config.json"}, strings.Fields(flags))
 			require.FileExists(t, filepath.Join("../..", "examples/server/config.json"))
 
 			session := walk.Session{Vars: map[string]string{}}
