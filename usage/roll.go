@@ -218,8 +218,8 @@ func (b *Book) projection(name string) *projection {
 	return nil
 }
 
-// few counts the records of a month that is not in the coverage, as far as the
-// number that would bring it there and what the step adds.
+// few counts the records of a month that is not in the coverage: the older ones,
+// which were too few to bring it there, and what the step adds.
 func (r *roller) few(ctx context.Context, from int64) (int64, error) {
 	n := int64(0)
 	err := r.scanMonth(ctx, from, func(*Stored) error { n++; return nil })
@@ -227,17 +227,33 @@ func (r *roller) few(ctx context.Context, from int64) (int64, error) {
 }
 
 // scanMonth visits the records that count at the end of the step with a Start
-// in the month.
+// in the month: those that the step adds, which are at hand, and the older ones.
 func (r *roller) scanMonth(ctx context.Context, from int64, visit func(*Stored) error) error {
-	return r.scanRange(ctx, from, aggregate.Next(aggregate.Month, from), "", "", visit)
+	if r.from > 0 {
+		sel := Selection{Scope: AllTenants(), Mark: r.mark, Through: r.from, From: instant(from), To: instant(aggregate.Next(aggregate.Month, from))}
+		stopped := false
+		err := r.scan(ctx, sel, func(s *Stored) error {
+			err := visit(s)
+			stopped = err == errStop
+			return err
+		})
+		if err != nil || stopped {
+			return err
+		}
+	}
+	for _, s := range r.added[from] {
+		if err := visit(s); err != nil {
+			if err == errStop {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
 }
 
-// scanRange is scanMonth for any range, of one tenant's meter where it is given.
-func (r *roller) scanRange(ctx context.Context, from, to int64, tenant, meter string, visit func(*Stored) error) error {
-	sel := Selection{Scope: AllTenants(), Mark: r.mark, From: instant(from), To: instant(to)}
-	if tenant != "" {
-		sel.Scope, sel.Meters = ForTenant(tenant), []string{meter}
-	}
+// scan visits the records of a selection that count at the end of the step.
+func (r *roller) scan(ctx context.Context, sel Selection, visit func(*Stored) error) error {
 	return r.book.scanLinked(ctx, sel, func(s *Stored, l link) error {
 		if !l.counts {
 			return nil
@@ -370,7 +386,9 @@ func (r *roller) restate(ctx context.Context, k *kind, p *projection, anew map[s
 	}
 	made := rowSet{rows: map[string]*Rollup{}}
 	for at := range reads {
-		err := r.scanRange(ctx, at.bucket, aggregate.Next(k.Level, at.bucket), at.tenant, at.meter, func(s *Stored) error {
+		sel := Selection{Scope: ForTenant(at.tenant), Mark: r.mark, Meters: []string{at.meter},
+			From: instant(at.bucket), To: instant(aggregate.Next(k.Level, at.bucket))}
+		err := r.scan(ctx, sel, func(s *Stored) error {
 			key := rollupKey(p, k.Level, s)
 			made.scratch = key.AppendKey(made.scratch[:0])
 			if _, ok := anew[string(made.scratch)]; ok {

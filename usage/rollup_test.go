@@ -1,7 +1,9 @@
 package usage_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -231,4 +233,42 @@ func TestRollupsChangeNothing(t *testing.T) {
 			require.Greater(t, w.restated, int64(20), "no correction touched a rolled bucket: the test proves nothing")
 		})
 	}
+}
+
+// countedScans counts the records that a store gives out one by one.
+type countedScans struct {
+	*memstore.Store
+	records int
+}
+
+func (s *countedScans) Scan(ctx context.Context, sel usage.Selection) iter.Seq2[*usage.Stored, error] {
+	return func(yield func(*usage.Stored, error) bool) {
+		for r, err := range s.Store.Scan(ctx, sel) {
+			s.records++
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// What a step takes in it reads once, however many levels it weighs; and what was
+// taken in before it reads again only to weigh a level anew.
+func TestRollReadsARecordOnce(t *testing.T) {
+	t.Parallel()
+	const n, step = 20_000, 5_000
+	store := &countedScans{Store: memstore.New(nil)}
+	book, err := usage.New(store, &usage.Options{RollBatch: step})
+	require.NoError(t, err)
+	for batch := range batches(n, 1000) {
+		_, err := book.Append(t.Context(), batch...)
+		require.NoError(t, err)
+	}
+	did, err := book.Roll(t.Context())
+	require.NoError(t, err)
+	require.True(t, did)
+	require.Equal(t, step, store.records)
+	rollAll(t, book)
+	// Each level is weighed again when a month's records have doubled.
+	require.LessOrEqual(t, store.records, 3*n)
 }
