@@ -39,4 +39,6 @@
 //	-append   stores: sizes of batches (200,10000); the questions go to what the last
 //	          one has loaded
 //	-commits  writers: batches in a turn (400)
+//	-meters   stores, writers: how many of the meters a resource has (40, which makes
+//	          80,000 series and is hard on whoever remembers series)
 package main

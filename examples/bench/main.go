@@ -24,6 +24,7 @@ type sizes struct {
 	records, turns   int
 	batches, clients int // http
 	engines          []string
+	meters           int   // of each resource
 	append           []int // stores: sizes of batches
 	commits          int   // writers
 }
@@ -49,13 +50,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&s.clients, "clients", 4, "http: connections that post at the same time")
 	engines := flags.String("engines", "sqlite,postgres", "stores, writers: `names` of engines")
 	appends := flags.String("append", "200,10000", "stores: `sizes` of batches; the questions go to what the last one has loaded")
+	flags.IntVar(&s.meters, "meters", meters, "stores, writers: `meters` of each resource, of 40; 2,000 times so many series")
 	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 {
-		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed; see -help")
+	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.meters < 1 || s.meters > meters {
+		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed, and 1 to 40 meters; see -help")
 	}
 	s.engines = strings.Split(*engines, ",")
 	for _, text := range strings.Split(*appends, ",") {

@@ -70,7 +70,7 @@ func TestSameAnswer(t *testing.T) {
 // TestTraffic: the stream is what the comparison says of it.
 func TestTraffic(t *testing.T) {
 	t.Parallel()
-	stream, seen, fresh := newTraffic(1, 50_000), map[string]bool{}, 0
+	stream, seen, fresh := newTraffic(1, 50_000, meters), map[string]bool{}, 0
 	for _, b := range stream.batches(50, 1000) {
 		n := 0
 		for _, e := range b.events {
@@ -87,5 +87,5 @@ func TestTraffic(t *testing.T) {
 		fresh += n
 	}
 	require.InDelta(t, 0.98*50_000, fresh, 500)
-	require.Equal(t, newTraffic(7, 1000).batches(1, 1000), newTraffic(7, 1000).batches(1, 1000))
+	require.Equal(t, newTraffic(7, 1000, 3).batches(1, 1000), newTraffic(7, 1000, 3).batches(1, 1000))
 }

@@ -116,7 +116,7 @@ func compareLoaded(ctx context.Context, s sizes, e engine, size int, ask bool, b
 func compareBooking(ctx context.Context, s sizes, p pair, size int, t *table) (records int, err error) {
 	var ours, hand turns
 	count := max(1, s.records/s.turns/size)
-	stream := newTraffic(1, s.turns*count*size)
+	stream := newTraffic(1, s.turns*count*size, s.meters)
 	for i := range s.turns {
 		batches := stream.batches(count, size)
 		err := p.turn(i, &ours, &hand, func(c contender) error {

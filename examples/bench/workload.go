@@ -36,23 +36,23 @@ type event struct {
 // fiftieth is delivered again, soon after it was delivered first; every hundredth
 // comes days late.
 type traffic struct {
-	rnd           *rand.Rand
-	total, n      int
-	recent        []event // a ring of the newest ones
-	tenantNames   [tenants]string
-	namespaceName [namespaces]string
-	meterNames    [meters]string
-	resourceNames [resources]string
-	sourceNames   [sources]string
+	rnd            *rand.Rand
+	total, n, each int
+	recent         []event // a ring of the newest ones
+	tenantNames    [tenants]string
+	namespaceName  [namespaces]string
+	meterNames     [meters]string
+	resourceNames  [resources]string
+	sourceNames    [sources]string
 }
 
 // redelivered is how many events later at most one is delivered again.
 const redelivered = 10_000
 
 // newTraffic returns a stream that is spread over the quarter when it is read to its
-// total.
-func newTraffic(seed uint64, total int) *traffic {
-	t := &traffic{rnd: rand.New(rand.NewPCG(seed, 5)), total: total}
+// total. Each resource has so many of the meters.
+func newTraffic(seed uint64, total, each int) *traffic {
+	t := &traffic{rnd: rand.New(rand.NewPCG(seed, 5)), total: total, each: each}
 	name := func(list []string, format string) {
 		for i := range list {
 			list[i] = fmt.Sprintf(format, i)
@@ -86,7 +86,7 @@ func (t *traffic) next() (e event, again bool) {
 	resource := t.rnd.IntN(resources)
 	e = event{
 		tenant: t.tenantNames[resource%tenants], source: t.sourceNames[resource%sources], id: hex.EncodeToString(id[:]),
-		meter: t.meterNames[t.rnd.IntN(meters)], namespace: t.namespaceName[resource%namespaces], resource: t.resourceNames[resource],
+		meter: t.meterNames[(resource/tenants+t.rnd.IntN(t.each))%meters], namespace: t.namespaceName[resource%namespaces], resource: t.resourceNames[resource],
 		at: at.Truncate(time.Microsecond), quantity: decimal.New(t.rnd.Int64N(1_000_000_000), -int32(t.rnd.IntN(7))),
 	}
 	if len(t.recent) < redelivered {

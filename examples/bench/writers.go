@@ -57,7 +57,7 @@ func raceWriters(ctx context.Context, s sizes, e engine, size, writers int) (our
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	stream := newTraffic(2, s.turns*s.commits*size)
+	stream := newTraffic(2, s.turns*s.commits*size, s.meters)
 	for i := range s.turns {
 		batches, fresh := stream.batches(s.commits, size), 0
 		for _, b := range batches {
