@@ -147,6 +147,8 @@ func ProblemOf(err error) *Problem {
 		return &Problem{Kind: Invalid, Message: plain(err), Err: err}
 	case errors.Is(err, usage.ErrNotFound):
 		return &Problem{Kind: NotFound, Message: "there is no such thing, or not for this caller", Err: err}
+	case errors.Is(err, usage.ErrFull):
+		return &Problem{Kind: Unavailable, Message: "the book has no room for more at the moment; nothing of the request was booked", RetryAfter: retrySoon, Err: err}
 	case errors.Is(err, usage.ErrUnavailable), errors.Is(err, usage.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Problem{Kind: Unavailable, Message: "the book cannot be reached at the moment", RetryAfter: retrySoon, Err: err}
 	}

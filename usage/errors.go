@@ -52,6 +52,11 @@ var (
 	// because the same identity with the same content counts once.
 	ErrUnavailable = errors.New("store unavailable")
 
+	// ErrFull: the store has no room for more: a ceiling of its options, a disk or
+	// a quota. Nothing of the call was booked, what was booked before is there,
+	// and reading goes on. Sending the same again is of use once there is room.
+	ErrFull = errors.New("store full")
+
 	// ErrUnsupported: the store lacks what the call needs and there is no
 	// slower way.
 	ErrUnsupported = errors.New("not supported by this store")

@@ -17,6 +17,7 @@ import (
 	"github.com/usagebook/usagebook/httpadapter"
 	"github.com/usagebook/usagebook/httpadapter/native"
 	"github.com/usagebook/usagebook/usage"
+	"github.com/usagebook/usagebook/usage/memstore"
 	"github.com/usagebook/usagebook/usage/usagetest"
 )
 
@@ -203,4 +204,17 @@ func BenchmarkRecords(b *testing.B) {
 			}
 		}))
 	})
+}
+
+// A book without room answers as one that is not there, and says what became of
+// the request.
+func TestNoRoom(t *testing.T) {
+	t.Parallel()
+	b, err := usage.New(memstore.New(&memstore.Options{MaxBytes: 1}), nil)
+	require.NoError(t, err)
+	h := newHandler(t, b, nil, httpadapter.Unlimited{})
+	w := call(h, "POST", "/v1/records", "demo-acme", "application/json", `[{"id":"1","source":"s","tenant":"acme","meter":"m","start":"2026-03-01T00:00:00Z","quantity":"1"}]`)
+	require.Equal(t, 503, w.Code)
+	require.NotEmpty(t, w.Header().Get("Retry-After"))
+	require.Contains(t, w.Body.String(), "the book has no room for more at the moment; nothing of the request was booked")
 }

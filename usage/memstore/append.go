@@ -15,8 +15,10 @@ import (
 // segment also sorts and packs it, outside of the lock, which takes some
 // milliseconds.
 //
-// Besides the errors of the interface it returns usage.ErrTooLarge when the
-// store would hold more than 4,294,967,294 records.
+// Besides the errors of the interface it returns usage.ErrFull when the store
+// would take more memory than Options.MaxBytes, a [*FullError], or hold more than
+// 4,294,967,294 records. Nothing of the batch is booked then; what is in it and was
+// booked before is told when there is room again.
 func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
 	out, filled, err := s.book(ctx, b)
 	if err != nil {
@@ -49,11 +51,15 @@ func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEn
 		return out, nil, nil
 	}
 	if uint64(s.rows)+uint64(inserted) > maxRows {
-		return nil, nil, fmt.Errorf("memstore: append: %w: a store holds at most %d records", usage.ErrTooLarge, uint32(maxRows))
+		return nil, nil, fmt.Errorf("memstore: append: %w: a store holds at most %d records", usage.ErrFull, uint32(maxRows))
+	}
+	inHead := min(inserted, s.segmentRows()-s.head.len())
+	if err := s.room(int64(max(inserted, s.head.growth(inHead, s.segmentRows()))) * newRow); err != nil {
+		return nil, nil, fmt.Errorf("memstore: append: %w", err)
 	}
 	s.floor = max(b.Now().UnixMicro(), s.floor)
 	recorded := time.UnixMicro(s.floor).UTC()
-	s.head.reserve(min(inserted, s.segmentRows()-s.head.len()), s.segmentRows())
+	s.head.reserve(inHead, s.segmentRows())
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
 			continue
@@ -76,6 +82,7 @@ func (s *Store) turn() int {
 	i := len(s.parts) - 1
 	full := s.head
 	s.parts[i].full = &full
+	s.unsealed += full.bytes()
 	s.parts = append(s.parts, part{base: s.rows, recorded: s.floor})
 	s.head = head{}
 	return i
@@ -95,6 +102,8 @@ func (s *Store) seal(i int) {
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.parts[i].segment, s.parts[i].full = sealed, nil
+		s.unsealed -= full.bytes()
+		s.sealed += sealed.bytes()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/usagebook/usagebook/usage"
 )
@@ -17,6 +18,12 @@ func (s *Store) Commit(ctx context.Context, c *usage.Commit) error {
 	}
 	if c.To <= c.From {
 		return fmt.Errorf("memstore: commit: %w: the new checkpoint %d is not above %d", usage.ErrInvalid, c.To, c.From)
+	}
+	s.mu.RLock()
+	err := s.room(int64(len(c.Put)) * 2 * int64(unsafe.Sizeof(rollupRow{})))
+	s.mu.RUnlock()
+	if err != nil {
+		return fmt.Errorf("memstore: commit: %w", err)
 	}
 	// What takes long is done before the lock that readers of rollups want. A
 	// commit that comes too late leaves a few numbers in the dictionary.
@@ -43,6 +50,7 @@ func (s *Store) Commit(ctx context.Context, c *usage.Commit) error {
 	}
 	r.held = append(r.held, heldCheckpoint{at: c.To, ordinal: ordinal, coverage: slices.Clone(c.Coverage)})
 	r.expire(c)
+	r.count()
 	return nil
 }
 

@@ -41,6 +41,9 @@
 // Jobs and executions (usage.TaskStore) are kept as they are given, beside the
 // rows and under a lock of their own.
 //
+// Options.MaxBytes sets a ceiling: what would grow beyond it is refused with an
+// error ([FullError]), and the process is not killed for want of memory.
+//
 // # What it does not do
 //
 // It applies no Selection.Filter (the Book does), deletes no records, and gives

@@ -49,15 +49,22 @@ var zeroStart = time.Time{}.UnixMicro()
 
 func (h *head) len() int { return len(h.pair) }
 
+// growth returns for how many rows more reserve makes room, of a head that may
+// hold most. Four times as much each time: a head is short-lived, and what is
+// copied from one to the next costs more than what stays empty.
+func (h *head) growth(rows, most int) int {
+	if len(h.pair)+rows <= cap(h.pair) {
+		return 0
+	}
+	return min(max(4*cap(h.pair), len(h.pair)+rows, 256), most) - len(h.pair)
+}
+
 // reserve makes room for rows without the many small steps of append.
 func (h *head) reserve(rows, most int) {
-	if len(h.pair)+rows <= cap(h.pair) {
+	n := h.growth(rows, most)
+	if n == 0 {
 		return
 	}
-	// Four times as much each time: a head is short-lived, and what is copied
-	// from one to the next costs more than what stays empty.
-	rows = min(max(4*cap(h.pair), len(h.pair)+rows, 256), most)
-	n := rows - len(h.pair)
 	// Ids and values have no fixed number a row: as many as up to now.
 	h.ids = slices.Grow(h.ids, perRow(len(h.ids), len(h.pair), 16)*n)
 	h.cells = slices.Grow(h.cells, perRow(len(h.cells), len(h.pair), 1)*n)

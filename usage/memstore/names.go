@@ -3,14 +3,16 @@ package memstore
 import (
 	"hash/maphash"
 	"strings"
+	"unsafe"
 
 	"github.com/usagebook/usagebook/usage"
 )
 
 // texts numbers distinct strings in the order of their arrival.
 type texts struct {
-	codes map[string]uint32
-	list  []string
+	codes  map[string]uint32
+	list   []string
+	length int64 // of all of them
 }
 
 func (t *texts) find(s string) (uint32, bool) {
@@ -30,6 +32,7 @@ func (t *texts) code(s string) uint32 {
 	c := uint32(len(t.list))
 	t.codes[s] = c
 	t.list = append(t.list, s)
+	t.length += int64(len(s))
 	return c
 }
 
@@ -55,6 +58,7 @@ type names struct {
 	// measured by many meters.
 	sets     []usage.Dimensions
 	setIndex table
+	setBytes int64
 
 	series      [][]usage.Series // in chunks, so that pointers to them stay good
 	seriesCount int
@@ -140,6 +144,7 @@ func (n *names) setNumber(d *usage.Dimensions, h uint64) uint32 {
 	}
 	c := uint32(len(n.sets))
 	n.sets = append(n.sets, n.own(d))
+	n.setBytes += int64(unsafe.Sizeof(usage.Dimensions{})) * 3 / 2 // lists grow ahead
 	n.setIndex.insert(uint32(h), c)
 	return c
 }
@@ -154,6 +159,7 @@ func (n *names) own(d *usage.Dimensions) usage.Dimensions {
 		b.WriteString(d.At(i).Value)
 	}
 	all := b.String()
+	n.setBytes += int64(b.Cap()) + int64(d.Len())*int64(unsafe.Sizeof(usage.Dimension{}))
 	list := make([]usage.Dimension, d.Len())
 	for i := range list {
 		e := d.At(i)

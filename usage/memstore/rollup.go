@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -19,6 +20,8 @@ type rollups struct {
 	// replaced lists rows that are not current any more, in the order in which
 	// they were replaced; they go when the oldest held checkpoint is past them.
 	replaced []replacedRow
+	// bytes is about what all of it takes, as of the last commit.
+	bytes atomic.Int64
 }
 
 // heldCheckpoint is a checkpoint. Rows tell it by its ordinal: commits are
@@ -47,6 +50,7 @@ func (r *rollups) latest() uint64 {
 // drop forgets everything. The lock is held.
 func (r *rollups) drop() {
 	r.tables, r.held, r.replaced = nil, nil, nil
+	r.bytes.Store(0)
 }
 
 type rollupKind struct {

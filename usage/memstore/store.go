@@ -15,13 +15,22 @@ var (
 )
 
 // Options are the settings of a Store. The zero value, and nil, work.
-type Options struct{}
+type Options struct {
+	// MaxBytes is how much memory the store may take, about: see [Store.Bytes].
+	// What would make it grow further, records, rollups and tasks, is refused
+	// with a [*FullError]; reading goes on. It bounds what the store holds, and
+	// not what queries take while they run or what the garbage collector has not
+	// collected yet: leave room for these, half as much again say. Defaults to 0,
+	// no ceiling.
+	MaxBytes int64
+}
 
 // Store is a book in memory, and forgets it when the process ends. It is safe
 // for concurrent use. Make one with [New]; the zero Store is not usable.
 type Store struct {
-	shift   uint // a part has 1<<shift rows
-	figures int  // see mostFigures
+	shift    uint  // a part has 1<<shift rows
+	figures  int   // see mostFigures
+	maxBytes int64 // 0: no ceiling
 
 	mu     sync.RWMutex // guards what follows
 	closed bool
@@ -33,6 +42,8 @@ type Store struct {
 	// newest one was, or a later one that Checkpoint was asked about.
 	floor int64
 	index tables
+	// sealed and unsealed are what full parts take, with a segment and without.
+	sealed, unsealed int64
 
 	corrections map[uint32]correction // by row of the correction
 	corrected   map[uint32]uint32     // row -> row of its correction
@@ -86,6 +97,9 @@ func New(opts *Options) *Store {
 		corrections: make(map[uint32]correction),
 		corrected:   make(map[uint32]uint32),
 	}
+	if opts != nil {
+		s.maxBytes = max(opts.MaxBytes, 0)
+	}
 	s.work.s = s
 	s.rollups.tables = make(map[rollupKind]*rollupTable)
 	s.tasks = newTasks()
@@ -109,6 +123,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.names, s.parts, s.head, s.index = newNames(), nil, head{}, tables{}
 	s.corrections, s.corrected = nil, nil
+	s.sealed, s.unsealed = 0, 0
 	s.rollups.drop()
 	return nil
 }

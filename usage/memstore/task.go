@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usagebook/usagebook/usage"
@@ -23,6 +25,7 @@ type tasks struct {
 	owned  map[taskOwner][]*task // from the oldest to the newest
 	due    map[string]*queue     // by kind: those that are not finished
 	expiry queue                 // those that expire
+	bytes  atomic.Int64          // about what they take
 }
 
 type taskID struct{ kind, id string }
@@ -121,6 +124,7 @@ func (s *tasks) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.bytes.Store(0)
 	s.byID, s.byKey, s.owned, s.due, s.expiry.list = nil, nil, nil, nil, nil
 }
 
@@ -128,27 +132,35 @@ func keyOf(t *usage.Task) taskKey { return taskKey{taskOwner{t.Kind, t.Owner}, t
 
 // PutTask writes a task; see [usage.TaskStore] for the rules.
 func (s *Store) PutTask(ctx context.Context, t *usage.Task) error {
+	s.mu.RLock()
+	full := s.room(taskBytes(t))
+	s.mu.RUnlock()
 	m := &s.tasks
 	if err := m.enter(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
 	at := m.byID[taskID{t.Kind, t.ID}]
-	if t.Version == 0 {
-		if at != nil || t.Key != "" && m.byKey[keyOf(t)] != nil {
-			return usage.ErrTaskExists
-		}
+	switch {
+	case t.Version == 0 && (at != nil || t.Key != "" && m.byKey[keyOf(t)] != nil):
+		return usage.ErrTaskExists
+	case t.Version != 0 && (at == nil || at.Version != t.Version):
+		return usage.ErrTaskChanged
+	case full != nil && (at == nil || len(t.Head) > len(at.Head) || len(t.Body) > len(at.Body)):
+		return fmt.Errorf("memstore: task: %w", full)
+	}
+	if at == nil {
 		at = &task{Task: usage.Task{Kind: t.Kind, ID: t.ID, Owner: t.Owner, Key: t.Key, Created: micro(t.Created)}}
 		m.insert(at)
-	} else if at == nil || at.Version != t.Version {
-		return usage.ErrTaskChanged
 	}
+	before := taskBytes(&at.Task)
 	at.Version++
 	at.Attempts = t.Attempts
 	at.Head = bytes.Clone(t.Head)
 	if t.Body != nil {
 		at.Body = bytes.Clone(t.Body)
 	}
+	m.bytes.Add(taskBytes(&at.Task) - before)
 	m.move(at, micro(t.Due), micro(t.Expires))
 	t.Version = at.Version
 	return nil
@@ -156,6 +168,7 @@ func (s *Store) PutTask(ctx context.Context, t *usage.Task) error {
 
 func (s *tasks) insert(t *task) {
 	s.byID[taskID{t.Kind, t.ID}] = t
+	s.bytes.Add(taskBytes(&t.Task))
 	if t.Key != "" {
 		s.byKey[keyOf(&t.Task)] = t
 	}
@@ -289,6 +302,7 @@ func (s *Store) DeleteTasks(ctx context.Context, now time.Time) (int, error) {
 func (s *tasks) remove(t *task) {
 	s.move(t, time.Time{}, time.Time{})
 	delete(s.byID, taskID{t.Kind, t.ID})
+	s.bytes.Add(-taskBytes(&t.Task))
 	if t.Key != "" {
 		delete(s.byKey, keyOf(&t.Task))
 	}
