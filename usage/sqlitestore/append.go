@@ -119,7 +119,7 @@ func (w *writer) committed() {
 	w.s.learn(w.next - 1)
 }
 
-const insertRecord = "INSERT INTO usagebook_records (pair, start, seq, id, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+const insertRecord = "INSERT INTO usagebook_records (pair, start, seq, id, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 // book judges batches and writes what is to be booked of them, one after the
 // other.
@@ -272,8 +272,7 @@ func (w *writer) write(e *usage.Entry) (written bool, at place, err error) {
 		}
 		w.verdict = e.Verdict
 	}
-	w.name = appendSeries(w.name[:0], w.pair, &r.Dimensions)
-	series, err := w.names.code(background, w.c, w.name)
+	series, err := w.names.seriesCode(background, w.c, w.pair, &r.Dimensions)
 	if err != nil {
 		return false, at, err
 	}

@@ -90,7 +90,7 @@ func (w *committer) put(p *chunk.Placed) (err error) {
 	if at.pair, err = w.code(appendPair(w.name[:0], p.Tenant, p.Meter)); err != nil {
 		return err
 	}
-	if at.series, err = w.code(appendSeries(w.name[:0], at.pair, &p.Dimensions)); err != nil {
+	if at.series, err = w.names.seriesCode(w.ctx, w.c, at.pair, &p.Dimensions); err != nil {
 		return err
 	}
 	var now chunk.Chunk

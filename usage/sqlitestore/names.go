@@ -13,11 +13,12 @@ import (
 // The kinds of names in the dictionary.
 const (
 	pairName    = 1 // a tenant with a meter, "" for voids
-	seriesName  = 2 // a pair with dimensions
+	seriesName  = 2 // a pair with a set of dimensions
 	ownerName   = 3 // a tenant with a source
 	verdictName = 4
 	shapeName   = 5 // a list of names of values
 	rollupName  = 6 // a projection and level
+	setName     = 7 // a set of dimensions, apart because many meters measure one resource
 )
 
 // rememberedNames is about the number of names of each kind that a store keeps
@@ -28,8 +29,10 @@ const rememberedNames = 1 << 17
 // never changes, so what is remembered is right in every process; what is not
 // remembered is looked up.
 type names struct {
-	codes    *intern.Cache[string, int64] // by kind and content
+	codes    *intern.Cache[string, int64]  // by kind and content, but for series
+	pairSets *intern.Cache[pairSet, int64] // the codes of series
 	series   *intern.Cache[int64, *usage.Series]
+	sets     *intern.Cache[int64, usage.Dimensions]
 	owners   *intern.Cache[int64, owner]
 	verdicts *intern.Cache[int64, usage.Verdict]
 	shapes   *intern.Cache[int64, []string]
@@ -38,10 +41,15 @@ type names struct {
 
 type owner struct{ tenant, source string }
 
+// pairSet is a series in codes.
+type pairSet struct{ pair, set int64 }
+
 func newNames() *names {
 	return &names{
-		codes:    intern.New[string, int64](2 * rememberedNames),
+		codes:    intern.New[string, int64](rememberedNames),
+		pairSets: intern.New[pairSet, int64](rememberedNames),
 		series:   intern.New[int64, *usage.Series](rememberedNames),
+		sets:     intern.New[int64, usage.Dimensions](rememberedNames),
 		owners:   intern.New[int64, owner](rememberedNames),
 		verdicts: intern.New[int64, usage.Verdict](rememberedNames),
 		shapes:   intern.New[int64, []string](rememberedNames),
@@ -54,8 +62,12 @@ func appendPair(dst []byte, tenant, meter string) []byte {
 	return append(appendText(append(dst, pairName), tenant), meter...)
 }
 
-func appendSeries(dst []byte, pair int64, d *usage.Dimensions) []byte {
-	return d.AppendKey(binary.AppendUvarint(append(dst, seriesName), uint64(pair)))
+func appendSet(dst []byte, d *usage.Dimensions) []byte {
+	return d.AppendKey(binary.AppendUvarint(append(dst, setName), uint64(d.Len())))
+}
+
+func appendSeries(dst []byte, pair, set int64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(append(dst, seriesName), uint64(pair)), uint64(set))
 }
 
 func appendOwner(dst []byte, tenant, source string) []byte {
@@ -161,14 +173,12 @@ func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Serie
 			return nil, err
 		}
 		s := &usage.Series{Tenant: p.tenant, Meter: p.meter}
-		var list []usage.Dimension
-		for len(d.data) > 0 {
-			list = append(list, usage.Dimension{Name: d.text(), Value: d.text()})
+		if s.Dimensions, err = n.setOf(ctx, c, int64(d.uvarint())); err != nil {
+			return nil, err
 		}
-		if d.bad {
+		if d.bad || len(d.data) > 0 {
 			return nil, unknownForm(seriesName, b.code)
 		}
-		s.Dimensions = usage.NewDimensions(list...)
 		n.series.Put(b.code, s)
 		if b.code == code {
 			wanted = s
@@ -178,6 +188,45 @@ func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Serie
 		return nil, damaged("there is no name %d of kind %d", code, seriesName)
 	}
 	return wanted, nil
+}
+
+// setOf returns the set of dimensions behind a code.
+func (n *names) setOf(ctx context.Context, c *conn, code int64) (usage.Dimensions, error) {
+	if d, ok := n.sets.Get(code); ok {
+		return d, nil
+	}
+	content, err := n.content(ctx, c, setName, code)
+	if err != nil {
+		return usage.Dimensions{}, err
+	}
+	d := cutter{data: content}
+	var list []usage.Dimension
+	for range min(d.uvarint(), uint64(len(content))) {
+		list = append(list, usage.Dimension{Name: d.text(), Value: d.text()})
+	}
+	if d.bad || len(d.data) > 0 {
+		return usage.Dimensions{}, unknownForm(setName, code)
+	}
+	set := usage.NewDimensions(list...)
+	n.sets.Put(code, set)
+	return set, nil
+}
+
+// findSeries returns the code of a series, 0 where there is none yet.
+func (n *names) findSeries(ctx context.Context, c *conn, pair int64, d *usage.Dimensions) (int64, error) {
+	set, err := n.find(ctx, c, appendSet(nil, d))
+	if err != nil || set == 0 {
+		return 0, err
+	}
+	key := pairSet{pair, set}
+	if code, ok := n.pairSets.Get(key); ok {
+		return code, nil
+	}
+	code, err := lookName(ctx, c, appendSeries(nil, pair, set))
+	if code != 0 {
+		n.pairSets.Put(key, code)
+	}
+	return code, err
 }
 
 func (n *names) ownerOf(ctx context.Context, c *conn, code int64) (owner, error) {
@@ -233,26 +282,36 @@ func (n *names) shapeOf(ctx context.Context, c *conn, code int64) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	d := cutter{data: content}
-	list := []string{}
-	for range min(d.uvarint(), uint64(len(content))) {
-		list = append(list, d.text())
-	}
-	if d.bad || len(d.data) > 0 {
+	list, ok := parseShape(content)
+	if !ok {
 		return nil, unknownForm(shapeName, code)
 	}
 	n.shapes.Put(code, list)
 	return list, nil
 }
 
+func parseShape(content []byte) (list []string, ok bool) {
+	d := cutter{data: content}
+	list = []string{}
+	for range min(d.uvarint(), uint64(len(content))) {
+		list = append(list, d.text())
+	}
+	return list, !d.bad && len(d.data) == 0
+}
+
 // coiner gives codes to names inside a transaction. What it gave is remembered
 // by others only when that is committed.
 type coiner struct {
 	*names
-	fresh map[string]int64
+	fresh       map[string]int64
+	freshSeries map[pairSet]int64
+	next        [8]int64 // by kind; 0: not known yet
+	name        []byte   // scratch
 }
 
-func newCoiner(n *names) *coiner { return &coiner{names: n, fresh: make(map[string]int64)} }
+func newCoiner(n *names) *coiner {
+	return &coiner{names: n, fresh: make(map[string]int64), freshSeries: make(map[pairSet]int64)}
+}
 
 // code returns the code of a name, a new one where it has none.
 func (n *coiner) code(ctx context.Context, c *conn, name []byte) (int64, error) {
@@ -262,26 +321,66 @@ func (n *coiner) code(ctx context.Context, c *conn, name []byte) (int64, error) 
 	if code, ok := n.fresh[string(name)]; ok {
 		return code, nil
 	}
-	code, err := lookName(ctx, c, name)
+	code, err := n.coin(ctx, c, name)
+	if err == nil {
+		n.fresh[string(name)] = code
+	}
+	return code, err
+}
+
+// seriesCode returns the code of a series, a new one where it has none.
+func (n *coiner) seriesCode(ctx context.Context, c *conn, pair int64, d *usage.Dimensions) (int64, error) {
+	n.name = appendSet(n.name[:0], d)
+	set, err := n.code(ctx, c, n.name)
 	if err != nil {
 		return 0, err
 	}
-	if code == 0 {
-		kind, content := int64(name[0]), name[1:]
-		if _, err := c.one(ctx, "SELECT ifnull(max(code), 0) FROM usagebook_names WHERE kind = ?", []driver.Value{kind}, func(r *rows) { code = r.int(0) + 1 }); err != nil {
-			return 0, err
-		}
-		if _, err := c.exec(ctx, "INSERT INTO usagebook_names (kind, code, content, crc) VALUES (?, ?, ?, ?)", kind, code, content, int64(sumOf(content, kind, code))); err != nil {
+	key := pairSet{pair, set}
+	if code, ok := n.pairSets.Get(key); ok {
+		return code, nil
+	}
+	if code, ok := n.freshSeries[key]; ok {
+		return code, nil
+	}
+	n.name = appendSeries(n.name[:0], pair, set)
+	code, err := n.coin(ctx, c, n.name)
+	if err == nil {
+		n.freshSeries[key] = code
+	}
+	return code, err
+}
+
+// coin returns the code of a name that is not remembered. Most of these are new:
+// so it tries to write it, and the index of contents says where it is there.
+func (n *coiner) coin(ctx context.Context, c *conn, name []byte) (int64, error) {
+	kind, content := int64(name[0]), name[1:]
+	if n.next[kind] == 0 {
+		if _, err := c.one(ctx, "SELECT ifnull(max(code), 0) FROM usagebook_names WHERE kind = ?", []driver.Value{kind}, func(r *rows) { n.next[kind] = r.int(0) + 1 }); err != nil {
 			return 0, err
 		}
 	}
-	n.fresh[string(name)] = code
-	return code, nil
+	code := n.next[kind]
+	added, err := c.exec(ctx, "INSERT INTO usagebook_names (kind, code, content, crc) VALUES (?, ?, ?, ?) ON CONFLICT (kind, content) DO NOTHING",
+		kind, code, content, int64(sumOf(content, kind, code)))
+	if err != nil {
+		return 0, err
+	}
+	if added > 0 {
+		n.next[kind]++
+		return code, nil
+	}
+	if code, err = lookName(ctx, c, name); err == nil && code == 0 {
+		err = damaged("a name of kind %d is there and is not found", kind)
+	}
+	return code, err
 }
 
 // committed remembers what was given.
 func (n *coiner) committed() {
 	for name, code := range n.fresh {
 		n.codes.Put(name, code)
+	}
+	for key, code := range n.freshSeries {
+		n.pairSets.Put(key, code)
 	}
 }

@@ -129,15 +129,13 @@ func (r *rollupReader) number(c *conn) error {
 	for _, p := range r.pairs {
 		pairs[names{p.tenant, p.meter}] = p
 	}
-	var name []byte
 	for i := range r.sel.Keys {
 		k := &r.sel.Keys[i]
 		p := pairs[names{k.Tenant, k.Meter}]
 		if k.Projection != r.sel.Projection || k.Level != r.sel.Level || p == nil {
 			continue
 		}
-		name = appendSeries(name[:0], p.code, &k.Dimensions)
-		series, err := r.s.names.find(r.ctx, c, name)
+		series, err := r.s.names.findSeries(r.ctx, c, p.code, &k.Dimensions)
 		if err != nil {
 			return err
 		}
