@@ -96,7 +96,7 @@ func (r *rollupReader) run() error {
 // newest.
 func (r *rollupReader) query(b *builder, from string) {
 	at := b.arg(int64(r.sel.Checkpoint))
-	b.add(r.text(`SELECT x.* FROM {s}.checkpoints k CROSS JOIN {s}.tip t LEFT JOIN LATERAL (
+	b.add(r.text(`SELECT x.* FROM {s}.checkpoints k CROSS JOIN (SELECT latest FROM {s}.tip WHERE one) t LEFT JOIN LATERAL (
 	SELECT r.pair, r.span, r.set, p.tenant, p.meter, d.dimensions, r.data,
 		CASE WHEN t.latest > k.at THEN ARRAY(SELECT o.data FROM {s}.replaced o
 			WHERE o.kind = r.kind AND o.pair = r.pair AND o.span = r.span AND o.set = r.set AND o.until > k.at) END AS replaced

@@ -31,7 +31,7 @@ const settleMost = 10_000
 // settleSQL settles the batches that it sees. Its argument is the instant up to
 // which the book is to be settled: what is settled after it is recorded then or
 // later.
-const settleSQL = `WITH s AS (SELECT * FROM {s}.state),
+const settleSQL = `WITH s AS (SELECT * FROM {s}.state WHERE one),
 u AS (SELECT id, now, width, corrections, since, until FROM {s}.batches WHERE late AND through = ` + unsettled + ` ORDER BY id LIMIT 10000),
 w AS (SELECT u.id,
 		s.through + sum(u.width) OVER o - u.width AS base,
@@ -51,7 +51,7 @@ UPDATE {s}.state t SET
 	through = coalesce(e.through, t.through), recorded = coalesce(e.recorded, t.recorded), floor = greatest(t.floor, $1::bigint),
 	most = coalesce(e.most, t.most), corrections = coalesce(e.total, t.corrections),
 	since = coalesce(e.first, t.since), until = coalesce(e.last, t.until)
-FROM e RETURNING e.n::text`
+FROM e WHERE t.one RETURNING e.n::text`
 
 // settler has the calls of this process settle one at a time, and those that
 // waited take what was begun after they came for their own.
@@ -153,11 +153,12 @@ func readMoment(c [][]byte) (m moment) {
 // lookSQL tells how far the book is: whether something waits to be settled, the
 // state, the newest batch of those that the condition selects by $1 (cut at the
 // sequence $2), the newest held checkpoint up to there with its batch, and the
-// newest of all. $3 is a checkpoint whose coverage need not be sent.
+// newest of all. $3 is a checkpoint whose coverage need not be sent. That there is
+// one row of state and one of tip is said so that the planner knows.
 func lookSQL(condition string) string {
 	return `SELECT EXISTS (SELECT FROM {s}.batches WHERE late AND through = ` + unsettled + `), s.floor, s.recorded, ` + momentColumns + `,
 	c.at, CASE WHEN c.at IS DISTINCT FROM $3 THEN c.coverage END, t.latest, k.*
-FROM {s}.state s CROSS JOIN {s}.tip t
+FROM (SELECT * FROM {s}.state WHERE one) s CROSS JOIN (SELECT * FROM {s}.tip WHERE one) t
 LEFT JOIN LATERAL (SELECT * FROM {s}.batches b WHERE ` + condition + `) b ON true
 LEFT JOIN LATERAL (SELECT * FROM {s}.checkpoints c WHERE c.at <= least($2, b.through) ORDER BY c.at DESC LIMIT 1) c ON true
 LEFT JOIN LATERAL (SELECT ` + momentColumns + ` FROM {s}.batches b WHERE b.base < c.at ORDER BY b.base DESC LIMIT 1) k ON true`
