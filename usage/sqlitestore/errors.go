@@ -45,6 +45,7 @@ const (
 	codeIO       = 10
 	codeCorrupt  = 11
 	codeFull     = 13
+	codeCantOpen = 14
 	codeTooBig   = 18
 	codeNotADB   = 26
 
@@ -83,7 +84,7 @@ func fault(what string, err error) error {
 	switch {
 	case primary == codeTooBig:
 		return fmt.Errorf("sqlitestore: %s: %w: %w", what, usage.ErrTooLarge, err)
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrSchema):
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrSchema), errors.Is(err, ErrReadOnly):
 		return fmt.Errorf("sqlitestore: %s: %w: %w", what, kind, err)
 	case errors.Is(err, chunk.ErrDamaged), primary == codeCorrupt, primary == codeNotADB:
 		return fmt.Errorf("sqlitestore: %s: %w: %w: %w", what, kind, ErrDamaged, err)

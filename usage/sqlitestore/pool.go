@@ -6,10 +6,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"modernc.org/sqlite"
 
@@ -75,12 +78,28 @@ func newFilePool(ctx context.Context, path string, opts Options) (*filePool, err
 	if path == "" || strings.HasPrefix(path, ":memory:") {
 		return nil, fmt.Errorf("%w: %q is no file; package memstore keeps a book in memory", usage.ErrInvalid, path)
 	}
-	path = filepath.ToSlash(path)
+	name := filepath.ToSlash(path)
 	if filepath.VolumeName(path) != "" {
-		path = "/" + path
+		name = "/" + name
 	}
-	p := &filePool{name: "file:" + (&url.URL{Path: path}).EscapedPath(), opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers)}
-	w, err := p.open(ctx, opts.CacheBytes)
+	p := &filePool{name: "file:" + (&url.URL{Path: name}).EscapedPath(), opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers)}
+	w, err := p.openWriter(ctx)
+	if code, _ := codeOf(err); code == codeCantOpen && isReadOnly(path) {
+		// SQLite says only that it could not open one of its files.
+		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.writer <- w
+	for range opts.Readers {
+		p.readers <- nil
+	}
+	return p, nil
+}
+
+func (p *filePool) openWriter(ctx context.Context) (*conn, error) {
+	w, err := p.open(ctx, p.opts.CacheBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +111,21 @@ func newFilePool(ctx context.Context, path string, opts Options) (*filePool, err
 		_ = w.close()
 		return nil, err
 	}
-	p.writer <- w
-	for range opts.Readers {
-		p.readers <- nil
+	return w, nil
+}
+
+// isReadOnly reports whether a file, or the folder in which SQLite makes two more
+// beside it, cannot be written.
+func isReadOnly(path string) bool {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		_ = f.Close()
+		if f, err = os.CreateTemp(filepath.Dir(path), ".usagebook"); err == nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
 	}
-	return p, nil
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 // walPages is after how many pages the log is written back into the file. Random
