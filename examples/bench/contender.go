@@ -14,8 +14,12 @@ type contender interface {
 	// add books a batch for good and tells how many of it were new. It may be called
 	// by several writers at once.
 	add(ctx context.Context, b delivery) (inserted int, err error)
-	// settle does what is done once after loading, so that questions are quick.
-	settle(ctx context.Context) error
+	// roll keeps sums ready, where a contender does.
+	roll(ctx context.Context) error
+	// analyze has the engine look at what is there, as one in service does from time to
+	// time.
+	analyze(ctx context.Context) error
+	// answer is asked after both.
 	answer(ctx context.Context, q question) ([]figure, error)
 	// bytes is what it takes on disk, with all indexes.
 	bytes(ctx context.Context) (int64, error)
@@ -67,7 +71,7 @@ func (c *bookContender) add(ctx context.Context, b delivery) (int, error) {
 	return receipt.Inserted, nil
 }
 
-func (c *bookContender) settle(ctx context.Context) error {
+func (c *bookContender) roll(ctx context.Context) error {
 	for {
 		if did, err := c.book.Roll(ctx); err != nil || !did {
 			return err

@@ -106,8 +106,8 @@ func (p *postgres) database(ctx context.Context) (inPostgres, error) {
 	return inPostgres{pool, drop}, nil
 }
 
-// vacuum does what autovacuum would come to.
-func (c inPostgres) vacuum(ctx context.Context) error {
+// analyze does what autovacuum would come to.
+func (c inPostgres) analyze(ctx context.Context) error {
 	_, err := c.pool.Exec(ctx, "VACUUM (ANALYZE)")
 	return err
 }
@@ -144,10 +144,6 @@ func openBookPostgres(ctx context.Context, in inPostgres) (*bookPostgres, error)
 }
 
 func (c *bookPostgres) close() error { return errors.Join(c.store.Close(), c.inPostgres.close()) }
-
-func (c *bookPostgres) settle(ctx context.Context) error {
-	return errors.Join(c.bookContender.settle(ctx), c.vacuum(ctx))
-}
 
 // handPostgres is the hand-written contender: a table with the unique key and one
 // index, written by one statement with an array for each column, which is a
@@ -202,7 +198,7 @@ func (c *handPostgres) add(ctx context.Context, b delivery) (int, error) {
 	return int(tag.RowsAffected()), err
 }
 
-func (c *handPostgres) settle(ctx context.Context) error { return c.vacuum(ctx) }
+func (c *handPostgres) roll(context.Context) error { return nil }
 
 func (c *handPostgres) answer(ctx context.Context, q question) (list []figure, err error) {
 	var args []any

@@ -86,6 +86,9 @@ func openBookSQLite(ctx context.Context, file string) (*bookSQLite, error) {
 	return &bookSQLite{c, store, file}, nil
 }
 
+// analyze does nothing: a store brings what it needs.
+func (c *bookSQLite) analyze(context.Context) error { return nil }
+
 func (c *bookSQLite) bytes(ctx context.Context) (n int64, err error) {
 	db, err := sql.Open("sqlite", "file:"+c.file)
 	if err != nil {
@@ -226,7 +229,9 @@ func millionths(d decimal.Decimal) (int64, error) {
 	return n, nil
 }
 
-func (c *handSQLite) settle(ctx context.Context) error {
+func (c *handSQLite) roll(context.Context) error { return nil }
+
+func (c *handSQLite) analyze(ctx context.Context) error {
 	if _, err := c.conn.ExecContext(ctx, "ANALYZE"); err != nil {
 		return err
 	}
