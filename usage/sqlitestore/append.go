@@ -44,42 +44,40 @@ var errJudgeFirst = errors.New("judge first")
 // was taken.
 func (s *Store) bookNext(ctx context.Context, c *conn) error {
 	var jobs []*job
-	began := false
-	w := newWriter(s)
-	err := transact(ctx, c, func() error {
-		began = true
+	err := s.book(ctx, c, func() []*job {
 		jobs = s.queue.take()
-		return w.book(c, jobs)
+		return jobs
 	})
-	if !began {
+	if jobs == nil {
 		return err
 	}
-	if err == nil {
-		w.committed()
-		finish(jobs, nil)
-		return nil
+	if errors.Is(err, errJudgeFirst) {
+		for _, j := range jobs {
+			j.judgeFirst = true
+		}
+		err = s.book(background, c, func() []*job { return jobs })
 	}
-	if len(jobs) == 1 && !errors.Is(err, errJudgeFirst) {
+	if err == nil || len(jobs) == 1 {
 		finish(jobs, err)
 		return nil
 	}
-	// One of them spoilt it for all: each gets a transaction of its own.
+	// One of them may have spoilt it for all: each gets a transaction of its own.
 	for _, j := range jobs {
-		j.judgeFirst = j.judgeFirst || errors.Is(err, errJudgeFirst)
-		w := newWriter(s)
+		j.judgeFirst = true
 		alone := []*job{j}
-		own := transact(background, c, func() error { return w.book(c, alone) })
-		if errors.Is(own, errJudgeFirst) {
-			j.judgeFirst = true
-			w = newWriter(s)
-			own = transact(background, c, func() error { return w.book(c, alone) })
-		}
-		if own == nil {
-			w.committed()
-		}
-		finish(alone, own)
+		finish(alone, s.book(background, c, func() []*job { return alone }))
 	}
 	return nil
+}
+
+// book books batches in one transaction.
+func (s *Store) book(ctx context.Context, c *conn, jobs func() []*job) error {
+	w := newWriter(s)
+	err := transact(ctx, c, func() error { return w.book(c, jobs()) })
+	if err == nil {
+		w.committed()
+	}
+	return err
 }
 
 func finish(jobs []*job, err error) {
@@ -107,7 +105,6 @@ type writer struct {
 	verdictCode           int64
 
 	key, data, name []byte // scratch
-	args            [5]driver.Value
 	insert          driver.StmtExecContext
 	named           [5]driver.NamedValue
 }

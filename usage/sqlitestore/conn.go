@@ -135,6 +135,20 @@ func (c *conn) query(ctx context.Context, query string, args ...driver.Value) (*
 	return r, nil
 }
 
+// queryOnce is query for a statement that is not worth keeping.
+func (c *conn) queryOnce(ctx context.Context, query string, args ...driver.Value) (*rows, error) {
+	r, err := c.query(ctx, query, args...)
+	if s := c.stmts[query]; s != nil {
+		delete(c.stmts, query)
+		if err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+		r.once = s
+	}
+	return r, err
+}
+
 // one runs a query for one row at most and gives it to read, if there is one.
 func (c *conn) one(ctx context.Context, query string, args []driver.Value, read func(r *rows)) (found bool, err error) {
 	r, err := c.query(ctx, query, args...)
@@ -167,6 +181,7 @@ type rows struct {
 	row    []driver.Value
 	err    error
 	closed bool
+	once   driver.Stmt // to be closed after the rows
 }
 
 func (r *rows) next() bool {
@@ -190,6 +205,9 @@ func (r *rows) close() error {
 	}
 	r.closed = true
 	err := r.rows.Close()
+	if r.once != nil {
+		err = errors.Join(err, r.once.Close())
+	}
 	if r.err != nil {
 		return r.err
 	}

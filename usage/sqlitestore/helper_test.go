@@ -2,7 +2,6 @@ package sqlitestore_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -173,13 +172,6 @@ func number(s string) aggregate.Number {
 		panic(err)
 	}
 	return n
-}
-
-func copyFile(t testing.TB, from, to string) {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(to, data, 0o600))
 }
 
 func temp(t testing.TB) string { return filepath.Join(t.TempDir(), "usage.db") }

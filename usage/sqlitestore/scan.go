@@ -33,8 +33,8 @@ func (s *Store) scan(ctx context.Context, sel *usage.Selection, yield func(*usag
 	}
 	r := &reader{query: q, ctx: ctx, yield: yield}
 	switch {
-	case sel.Identities != nil:
-		return r.identities()
+	case q.identities != nil:
+		return r.lookUp()
 	case sel.Class == usage.Chained || sel.Class == usage.Corrections:
 		return r.chainedOnly()
 	case sel.Order == usage.ByStart:
@@ -206,10 +206,10 @@ func (r *reader) chainOf(c *conn, at place) (*chain, error) {
 	return &h, nil
 }
 
-// identities answers from the index of identities.
-func (r *reader) identities() error {
+// lookUp answers from the index of identities.
+func (r *reader) lookUp() error {
 	seen := make(map[int64]bool)
-	for ids := range slices.Chunk(r.sel.Identities, firstRows) {
+	for ids := range slices.Chunk(r.identities, firstRows) {
 		err := r.read(func(c *conn) error {
 			for _, id := range ids {
 				code, err := r.s.names.find(r.ctx, c, appendOwner(nil, id.Tenant, id.Source))
@@ -477,16 +477,18 @@ func (r *reader) byPair() error {
 	return nil
 }
 
+// The condition on starts stands there twice: the first one is what SQLite looks
+// up, the second one leaves out what was read already.
 const (
-	// The condition on starts stands there twice: the first one is what SQLite
-	// looks up, the second one leaves out what was read already.
-	pageOf = " FROM usagebook_records r%s WHERE r.pair = ? AND r.start >= ? AND r.start < ? AND (r.start, r.seq) > (?, ?) AND r.seq > ? AND r.seq <= ? ORDER BY r.start, r.seq LIMIT ?"
+	pageFrom  = " FROM usagebook_records r"
+	pageChain = " LEFT JOIN usagebook_chained h ON h.pair = r.pair AND h.start = r.start AND h.seq = r.seq"
+	pageWhere = " WHERE r.pair = ? AND r.start >= ? AND r.start < ? AND (r.start, r.seq) > (?, ?) AND r.seq > ? AND r.seq <= ?"
+	pageOrder = " ORDER BY r.start, r.seq LIMIT ?"
 )
 
 var (
-	plainPage   = "SELECT r.start, r.seq, r.id, r.data" + strings.Replace(pageOf, "%s", "", 1)
-	chainedPage = "SELECT r.start, r.seq, r.id, r.data, h." + strings.ReplaceAll(chainColumns, ", ", ", h.") +
-		strings.Replace(pageOf, "%s", " LEFT JOIN usagebook_chained h ON h.pair = r.pair AND h.start = r.start AND h.seq = r.seq", 1)
+	plainPage   = "SELECT r.start, r.seq, r.id, r.data" + pageFrom + pageWhere
+	chainedPage = "SELECT r.start, r.seq, r.id, r.data, h." + strings.ReplaceAll(chainColumns, ", ", ", h.") + pageFrom + pageChain + pageWhere
 )
 
 // page reads the next rows of a pair in the order of (start, seq), whatever their
@@ -497,7 +499,12 @@ func (r *query) page(c *conn, p *pair, after place, n int) ([]row, error) {
 	if chained {
 		statement = chainedPage
 	}
-	rs, err := c.query(background, statement, p.code, after.start, r.to, after.start, after.seq, r.lo, r.hi, int64(n))
+	where, args := r.filtered(p, []driver.Value{p.code, after.start, r.to, after.start, after.seq, r.lo, r.hi})
+	query := c.query
+	if where != "" {
+		query = c.queryOnce // there are as many statements as filters
+	}
+	rs, err := query(background, statement+where+pageOrder, append(args, int64(n))...)
 	if err != nil {
 		return nil, err
 	}

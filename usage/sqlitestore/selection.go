@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"cmp"
 	"context"
+	"database/sql/driver"
 	"math"
 	"slices"
 
@@ -23,6 +24,11 @@ type query struct {
 	chained map[int64]bool // pairs that may have chained records
 
 	kept map[int64]bool // what Selection.Series said of a series
+
+	// Of Selection.Filter, what is decided here; see push.
+	where      string
+	args       []driver.Value
+	identities []usage.Identity // nil: no condition
 }
 
 // none reports whether it is plain that nothing is selected.
@@ -75,6 +81,11 @@ func (q *query) resolve(ctx context.Context, c *conn) error {
 			return err
 		}
 		q.hi = min(q.hi, l.last())
+	}
+	if q.identities = sel.Identities; q.lo < q.hi {
+		if err := q.push(ctx, c); err != nil {
+			return err
+		}
 	}
 	if q.lo >= q.hi || q.from >= q.to {
 		return nil
