@@ -181,10 +181,12 @@ func (w *world) transcript(q *question) string {
 			}
 			b.WriteByte('\n')
 		}
-		if page.Next == "" {
+		// The last of a thousand small pages is read as the tenth is, and each of
+		// them may cost what all of them cost.
+		if page.Next == "" || pages == 12 {
 			return b.String()
 		}
-		if len(page.Rows) == 0 || pages > 10_000 {
+		if len(page.Rows) == 0 {
 			w.fatalf("%v\npage %d is empty and has a next one", q, pages)
 		}
 		query.Token = page.Next
