@@ -26,8 +26,8 @@ type Named struct {
 // the same questions all the while, as many as queries says: the histories and
 // questions of the workloads of [Run], drawn from a seed. Every answer has to be
 // the same, byte by byte: every row with its bounds and cells, every record with
-// its Sequence, Recorded, verdict and correction, the pages as they are cut, and
-// what became of each record that was sent. At the end so has every record of
+// its Sequence, Recorded, verdict and correction, the pages as they are cut, the
+// first dozen of them, and what became of each record that was sent. At the end so has every record of
 // the book.
 //
 // What the contract leaves to a store is not compared: whether a receipt has the
