@@ -33,6 +33,11 @@ var appendCases = []aCase{
 		run:  allOrNothing,
 	},
 	{
+		name: "A3_withheld_names",
+		rule: "What a batch that was not booked would have brought with it, tenants, sources, meters, dimensions and names of values, changes nothing in what is booked later, nor in what is found of it: also in a store that was opened anew, which has to look up what everything is called.",
+		run:  withheldNames,
+	},
+	{
 		name: "A3_no_half_batches",
 		rule: "Either all Inserted entries of a batch are booked or none: a reader never sees a part of one, whenever it asks for the mark.",
 		run:  noHalfBatches,
@@ -231,6 +236,63 @@ func allOrNothing(k *kit) {
 	got = b.appendBatch(b.prepareWith(all, use("more", 3), fresh))
 	b.outcomes("all or nothing without a failure", []usage.Outcome{usage.Inserted, usage.Duplicate}, got)
 	b.holds("at the end", old, fresh, void, use("more", 3))
+}
+
+func withheldNames(k *kit) {
+	for _, cold := range []bool{false, true} {
+		if cold && k.opts.Reopen == nil {
+			continue // A4 asks durable stores for it
+		}
+		b := k.open(nil)
+		old := use("old", 0)
+		b.must(old)
+		if cold {
+			b = k.bench(k.opts.Reopen(k.TB, b.store), nil)
+			k.Cleanup(func() { _ = b.store.Close() })
+			if len(b.everything()) != 1 {
+				return // A4 is about that
+			}
+		}
+		// Two strangers alike in everything but what they are called.
+		stranger := func(name string, i int) []usage.Record {
+			region := use(name+"-region", i)
+			region.Dimensions = usage.NewDimensions(usage.Dimension{Name: "region", Value: name})
+			dimension := use(name+"-dimension", i)
+			dimension.Dimensions = usage.NewDimensions(usage.Dimension{Name: name, Value: "eu"})
+			meter := use(name+"-meter", i)
+			meter.Meter = name
+			value := use(name+"-value", i)
+			value.Values = usage.Values{}.WithNumber(name, number("1"))
+			source := use(name+"-source", i)
+			source.Source = name
+			return []usage.Record{region, dimension, meter, value, source, of(name, use(name+"-tenant", i))}
+		}
+		changed := old
+		changed.Values = quantity("2")
+		withheld := append(stranger("one", 1), changed)
+		for i, e := range b.appendBatch(b.prepareWith(usage.AppendOptions{AllOrNothing: true}, withheld...)) {
+			want := usage.Withheld
+			if i == len(withheld)-1 {
+				want = usage.Conflict
+			}
+			if e.Outcome != want {
+				k.Fatalf("all or nothing with a conflict: record %d is %s, want %s", i, e.Outcome, want)
+			}
+		}
+		booked := stranger("two", 1)
+		b.must(booked...)
+		for i := range booked {
+			got := b.find(booked[i].Identity())
+			if !usage.SameContent(&got.Record, &booked[i]) {
+				k.Fatalf("opened anew: %v: a record that was booked after a batch had been withheld is\n  %s\nwant\n  %s", cold, show(&got.Record), show(&booked[i]))
+			}
+		}
+		sel := b.at()
+		sel.Series = func(s *usage.Series) bool { v, _ := s.Dimensions.Get("region"); return v == "two" }
+		if got := identities(b.scan(sel)); len(got) != 1 || got[0] != booked[0].Identity() {
+			k.Fatalf("opened anew: %v: of the region that was booked after a batch had been withheld there are %s", cold, showIdentities(got))
+		}
+	}
 }
 
 func noHalfBatches(k *kit) {

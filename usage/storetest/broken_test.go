@@ -335,7 +335,42 @@ var faults = []struct {
 			return out, err
 		}
 	}},
+	{"what a withheld batch called things sticks", "A3_withheld_names", func(s *broken) {
+		var withheld usage.Dimensions
+		stuck := map[usage.Identity]usage.Dimensions{}
+		var mu sync.Mutex
+		s.append = func(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+			out, err := s.Store.Append(ctx, b)
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range out {
+				r := &b.At(i).Record
+				if d := r.Dimensions; out[i].Outcome == usage.Withheld && withheld.Len() == 0 {
+					withheld = d
+				} else if out[i].Outcome == usage.Inserted && withheld.Len() > 0 && !d.Equal(withheld) {
+					stuck[r.Identity()] = withheld
+					withheld = usage.Dimensions{}
+				}
+			}
+			return out, err
+		}
+		each(s, func(_ *usage.Selection, r *usage.Stored) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if d, ok := stuck[r.Identity()]; ok {
+				r.Dimensions = d
+			}
+			return true
+		})
+	}},
 	{"long batches are booked in two halves", "A3_no_half_batches", func(s *broken) {
+		var scans atomic.Int64
+		s.scan = func(ctx context.Context, sel usage.Selection) iter.Seq2[*usage.Stored, error] {
+			return func(yield func(*usage.Stored, error) bool) {
+				s.Store.Scan(ctx, sel)(yield)
+				scans.Add(1)
+			}
+		}
 		s.append = func(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
 			if b.Len() != 40 {
 				return s.Store.Append(ctx, b)
@@ -344,7 +379,9 @@ var faults = []struct {
 			if err != nil {
 				return nil, err
 			}
-			for range 20 {
+			// Until somebody has looked, however busy the machine is; only this case
+			// has readers meanwhile.
+			for i, n := 0, scans.Load(); i < 100_000 && scans.Load() < n+2; i++ {
 				runtime.Gosched()
 			}
 			second, err := s.Store.Append(ctx, again(s.Store, b, usage.AppendOptions{}, recordsOf(b)[20:]...))
