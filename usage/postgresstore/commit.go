@@ -151,7 +151,7 @@ func (k *committing) intern(placed []chunk.Placed) error {
 		var pair, hashes, dims array
 		for _, key := range part {
 			pair.int(key.pair)
-			hashes.int(hash(key.dims))
+			hashes.int(hashOf(lists[key]))
 			dims.text(texts(flat(lists[key])))
 		}
 		err := k.in.run(k.ctx, []statement{{k.text(`WITH u AS (SELECT a AS pair, b AS hash, c::text[] AS dimensions FROM unnest($1::bigint[], $2::bigint[], $3::text[]) u(a, b, c)),

@@ -79,9 +79,10 @@ func appendSeriesKey(b []byte, tenant, meter string, d *usage.Dimensions) []byte
 	return d.AppendKey(appendText(appendText(b, tenant), meter))
 }
 
-func hash(key string) int64 {
+// hashOf is kept in the tables: it must never change.
+func hashOf(d *usage.Dimensions) int64 {
 	h := fnv.New64a()
-	h.Write([]byte(key))
+	h.Write(d.AppendKey(nil))
 	return int64(h.Sum64())
 }
 
@@ -232,16 +233,18 @@ func (n *names) known(b *usage.Batch, at []int, out []codes, miss *unknown, more
 func (s *Store) lookUp(ctx context.Context, in session, miss *unknown) (*found, error) {
 	n := s.names
 	out := &found{pairs: map[string]int64{}, series: map[string]seriesCode{}, shapes: map[string]int64{}, verdicts: map[usage.Verdict]int64{}}
-	var hashes, tenants, meters array
-	for key := range miss.series {
-		hashes.int(hash(key))
+	var seriesTenants, seriesMeters, hashes, tenants, meters array
+	for _, x := range miss.series {
+		seriesTenants.text(x.Tenant)
+		seriesMeters.text(x.Meter)
+		hashes.int(hashOf(&x.Dimensions))
 	}
 	for _, p := range miss.pairs {
 		tenants.text(p.Tenant)
 		meters.text(p.Meter)
 	}
 	list := []statement{
-		{s.sql.findSeries, []any{hashes.String()}},
+		{s.sql.findSeries, []any{seriesTenants.String(), seriesMeters.String(), hashes.String()}},
 		{s.sql.findPairs, []any{tenants.String(), meters.String()}},
 	}
 	if len(miss.shapes) > 0 {
@@ -416,7 +419,7 @@ func (s *Store) assign(ctx context.Context, in session, miss *unknown, have *fou
 		have.series[key] = code
 		f.series[0].int(id)
 		f.series[1].int(code.pair)
-		f.series[2].int(hash(key))
+		f.series[2].int(hashOf(&x.Dimensions))
 		f.series[3].text(texts(flat(&x.Dimensions)))
 		s.names.seriesOf.Put(id, x)
 		f.learn = append(f.learn, func(n *names) { n.series.Put(key, code) })

@@ -161,7 +161,7 @@ func (r *rollupReader) byKeys() error {
 				tenant.text(k.Tenant)
 				meter.text(k.Meter)
 				dims.text(texts(flat(&k.Dimensions)))
-				hashes.int(hash(string(k.Dimensions.AppendKey(nil))))
+				hashes.int(hashOf(&k.Dimensions))
 				span.int(k.Bucket)
 			}
 		}

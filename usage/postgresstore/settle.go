@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -305,4 +304,3 @@ func (s *Store) at(ctx context.Context, mark uint64) (moment, error) {
 	s.moments.Put(mark, m)
 	return m, nil
 }
-

@@ -51,11 +51,10 @@ CREATE INDEX pairs_content ON {schema}.pairs (tenant, meter);
 CREATE TABLE {schema}.series (
 	id         bigint PRIMARY KEY,
 	pair       bigint NOT NULL,
-	hash       bigint NOT NULL, -- of tenant, meter and dimensions
+	hash       bigint NOT NULL, -- of the dimensions
 	dimensions text[] COLLATE "C" NOT NULL -- name, value, name, value, in the order of names
 );
-CREATE INDEX series_hash ON {schema}.series (hash);
-CREATE INDEX series_pair ON {schema}.series (pair);
+CREATE INDEX series_content ON {schema}.series (pair, hash);
 CREATE TABLE {schema}.shapes (
 	id    bigint PRIMARY KEY,
 	names text[] COLLATE "C" NOT NULL -- of the values of a record, in order
