@@ -123,7 +123,7 @@ const insertRecord = "INSERT INTO usagebook_records (pair, start, seq, id, data)
 func (w *writer) book(c *conn, jobs []*job) error {
 	w.c = c
 	var last logEntry
-	if _, err := c.one(background, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) { last = readLog(r) }); err != nil {
+	if _, err := c.one(background, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) { last = readLog(r, 0) }); err != nil {
 		return err
 	}
 	var err error

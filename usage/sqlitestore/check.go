@@ -189,7 +189,7 @@ func (k *checker) mark(at place) uint64 { return maphash.Comparable(k.seed, at) 
 func (k *checker) log(c *conn) error {
 	next, recorded, sum := int64(1), int64(0), uint64(0)
 	err := k.each(c, "SELECT first, records, recorded, crc, places FROM usagebook_log ORDER BY first", func(r *rows) error {
-		l := readLog(r)
+		l := readLog(r, 0)
 		if r.err != nil {
 			return nil
 		}
@@ -278,7 +278,7 @@ func (k *checker) chained(c *conn) error {
 func (k *checker) rollups(c *conn) error {
 	latest := int64(0)
 	err := k.each(c, "SELECT at, replaced_at, coverage, crc FROM usagebook_checkpoints ORDER BY at", func(r *rows) error {
-		if latest = readCheckpoint(r).at; r.err == nil && latest < 1 {
+		if latest = readCheckpoint(r, 0).at; r.err == nil && latest < 1 {
 			return damaged("there is a checkpoint %d", latest)
 		}
 		return nil

@@ -26,20 +26,35 @@ func (s *Store) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, err
 }
 
 func (s *Store) state(ctx context.Context, c *conn, at usage.AsOf) (state usage.State, err error) {
+	// The newest of both at once: it is nearly always what is asked for.
+	const newest = "SELECT l.first, l.records, l.recorded, l.crc, c.at, c.replaced_at, c.coverage, c.crc" +
+		" FROM (SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1) l" +
+		" LEFT JOIN (SELECT at, replaced_at, coverage, crc FROM usagebook_checkpoints ORDER BY at DESC LIMIT 1) c"
 	var l logEntry
-	switch {
-	case !at.Time.IsZero():
-		l, err = bookedBefore(ctx, c, ceilMicro(at.Time))
-	default:
-		_, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) { l = readLog(r) })
+	var held heldCheckpoint
+	found, err := c.one(ctx, newest, nil, func(r *rows) {
+		if l = readLog(r, 0); !r.null(4) {
+			held = readCheckpoint(r, 4)
+		}
+	})
+	if err == nil && !found { // nothing is booked
+		held, err = checkpointUpTo(ctx, c, math.MaxInt64)
 	}
 	if err != nil {
 		return state, err
 	}
+	state.Latest = uint64(held.at)
+	if l.records > 0 {
+		s.learn(l.last())
+	}
+	if !at.Time.IsZero() {
+		if l, err = bookedBefore(ctx, c, ceilMicro(at.Time)); err != nil {
+			return state, err
+		}
+	}
 	mark := int64(0)
 	if l.records > 0 {
 		mark = l.last()
-		s.learn(mark)
 	}
 	if at.Sequence != 0 && at.Sequence < uint64(mark) {
 		mark = int64(at.Sequence)
@@ -50,12 +65,6 @@ func (s *Store) state(ctx context.Context, c *conn, at usage.AsOf) (state usage.
 	if mark > 0 {
 		state.Mark.Sequence, state.Recorded = uint64(mark), instant(l.recorded)
 	}
-	// The newest one of all first: it is nearly always the one.
-	held, err := checkpointUpTo(ctx, c, math.MaxInt64)
-	if err != nil {
-		return state, err
-	}
-	state.Latest = uint64(held.at)
 	if held.at > mark {
 		if held, err = checkpointUpTo(ctx, c, mark); err != nil {
 			return state, err
@@ -70,7 +79,7 @@ func (s *Store) settle(ctx context.Context, us int64) error {
 	var settled bool
 	look := func(c *conn) error {
 		var l logEntry
-		if _, err := c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) { l = readLog(r) }); err != nil {
+		if _, err := c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) { l = readLog(r, 0) }); err != nil {
 			return err
 		}
 		f, err := floor(ctx, c, &l)
@@ -104,14 +113,14 @@ func (h *heldCheckpoint) sum() int64 {
 	return int64(sumOf(h.coverage, h.at, *h.replacedAt))
 }
 
-// readCheckpoint reads at, replaced_at, coverage and crc.
-func readCheckpoint(r *rows) heldCheckpoint {
-	h := heldCheckpoint{at: r.int(0), coverage: r.blob(2)}
-	if !r.null(1) {
-		us := r.int(1)
+// readCheckpoint reads at, replaced_at, coverage and crc, from a column on.
+func readCheckpoint(r *rows, i int) heldCheckpoint {
+	h := heldCheckpoint{at: r.int(i), coverage: r.blob(i + 2)}
+	if !r.null(i + 1) {
+		us := r.int(i + 1)
 		h.replacedAt = &us
 	}
-	if r.err == nil && r.int(3) != h.sum() {
+	if r.err == nil && r.int(i+3) != h.sum() {
 		r.err = damaged("the checksum of checkpoint %d is wrong", h.at)
 	}
 	return h
@@ -119,6 +128,6 @@ func readCheckpoint(r *rows) heldCheckpoint {
 
 // checkpointUpTo returns the newest held checkpoint at or below a mark.
 func checkpointUpTo(ctx context.Context, c *conn, mark int64) (h heldCheckpoint, err error) {
-	_, err = c.one(ctx, "SELECT at, replaced_at, coverage, crc FROM usagebook_checkpoints WHERE at <= ? ORDER BY at DESC LIMIT 1", []driver.Value{mark}, func(r *rows) { h = readCheckpoint(r) })
+	_, err = c.one(ctx, "SELECT at, replaced_at, coverage, crc FROM usagebook_checkpoints WHERE at <= ? ORDER BY at DESC LIMIT 1", []driver.Value{mark}, func(r *rows) { h = readCheckpoint(r, 0) })
 	return h, err
 }

@@ -139,7 +139,7 @@ func (w *committer) expire() error {
 	}
 	oldest, drop := int64(0), int64(0)
 	for r.next() {
-		h := readCheckpoint(r)
+		h := readCheckpoint(r, 0)
 		if h.replacedAt == nil || w.commit.Now.Before(instant(*h.replacedAt).Add(w.commit.Hold)) {
 			oldest = h.at
 			break

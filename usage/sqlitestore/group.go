@@ -34,18 +34,19 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, yield func(*us
 	if err != nil || q.none() {
 		return err
 	}
-	g := &grouping{query: q, ctx: ctx, read: read, locator: read.Window.Locator(), single: read.Window.Unit == aggregate.None}
-	g.renew()
+	g := &grouping{query: q, ctx: ctx, read: read, locator: read.Window.Locator(), single: read.Window.Unit == aggregate.None, tally: s.newTally(len(read.Values))}
 	r := reader{query: q}
 	if r.narrow() && len(q.pairs) > 1 {
 		err = g.bySequence(yield)
 	} else {
 		err = g.byPair(yield)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = g.give(yield)
 	}
-	return g.give(yield)
+	g.clear()
+	s.tallies.Put(g.tally)
+	return err
 }
 
 // mostFigures is about the number of figures that are kept before they are given
@@ -74,16 +75,8 @@ type grouping struct {
 	classes []int8   // by code of the verdict, -1 unknown
 	shapes  [][]int8 // by code of the shape: the place in read.Values of each value, or -1
 
-	rows     []usage.GroupRow
-	place    map[groupAt]int32
-	last     groupAt
-	lastRow  int32
+	*tally
 	examined int64
-}
-
-type groupAt struct {
-	group  int32
-	window int64
 }
 
 const (
@@ -91,26 +84,25 @@ const (
 	unasked  = 0 // groups are kept one higher
 )
 
-func (g *grouping) renew() {
-	g.rows, g.place, g.lastRow = nil, make(map[groupAt]int32), -1
-}
-
 // full reports whether what was added up is to be given out.
-func (g *grouping) full() bool { return len(g.rows)*(len(g.read.Values)+1) >= mostFigures }
+func (g *grouping) full() bool { return len(g.rows)*(g.values+1) >= mostFigures }
 
 // give yields what was added up.
 func (g *grouping) give(yield func(*usage.GroupRow) bool) error {
+	row := usage.GroupRow{Values: make([]aggregate.Summary, g.values)}
 	for i := range g.rows {
 		if err := g.ctx.Err(); err != nil {
 			return err
 		}
 		r := &g.rows[i]
-		r.Read, g.examined = g.examined, 0
-		if !yield(r) {
+		row.Group, row.Window, row.Records = int(r.group), r.window, r.records
+		copy(row.Values, g.figures(i))
+		row.Read, g.examined = g.examined, 0
+		if !yield(&row) {
 			return errStopped
 		}
 	}
-	g.renew()
+	g.clear()
 	return nil
 }
 
@@ -156,7 +148,15 @@ func (g *grouping) records(c *conn, p *pair) error {
 			return err
 		}
 	}
-	rs, err := c.query(g.ctx, "SELECT start, seq, data FROM usagebook_records WHERE pair = ? AND start >= ? AND start < ? AND seq > ? AND seq <= ?", p.code, g.from, g.to, g.lo, g.hi)
+	const statement = "SELECT start, seq, data FROM usagebook_records WHERE pair = ? AND start >= ? AND start < ?"
+	var rs *rows
+	var err error
+	if g.lo == 0 {
+		// Nearly all are wanted: looking at the sequence here costs less.
+		rs, err = c.query(g.ctx, statement, p.code, g.from, g.to)
+	} else {
+		rs, err = c.query(g.ctx, statement+" AND seq > ?", p.code, g.from, g.to, g.lo)
+	}
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (g *grouping) records(c *conn, p *pair) error {
 			}
 		}
 		at := place{p.code, rs.int(0), rs.int(1)}
-		if chained != nil && chained[at.seq] {
+		if at.seq > g.hi || chained != nil && chained[at.seq] {
 			continue
 		}
 		if err := g.add(c, p, at, rs.blob(2)); err != nil {
@@ -244,36 +244,28 @@ func (g *grouping) add(c *conn, p *pair, at place, data []byte) error {
 	if err != nil || group < 0 {
 		return err
 	}
-	to := groupAt{group: group}
+	window := int64(0)
 	if !g.single {
-		to.window, _ = g.locator.Locate(at.start)
+		window, _ = g.locator.Locate(at.start)
 	}
-	if g.lastRow < 0 || to != g.last {
-		i, ok := g.place[to]
-		if !ok {
-			i = int32(len(g.rows))
-			g.place[to] = i
-			g.rows = append(g.rows, usage.GroupRow{Group: int(group), Window: to.window, Values: make([]aggregate.Summary, len(g.read.Values))})
-		}
-		g.last, g.lastRow = to, i
-	}
-	row := &g.rows[g.lastRow]
-	row.Records++
+	i := g.at(group, window)
+	g.rows[i].records++
+	values := g.figures(i)
 	shape, err := g.shapeOf(c, w.shape)
 	if err != nil {
 		return err
 	}
-	for _, i := range shape {
+	for _, k := range shape {
 		coef, scale, wide, small := w.values.number()
 		switch {
-		case i < 0:
+		case k < 0:
 		case !small:
-			row.Values[i].Add(wide)
-		case g.read.FiguresOf(int(i)) == usage.FigureSum:
-			row.Values[i].Count++
-			row.Values[i].Sum.AddFixed(coef, scale)
+			values[k].Add(wide)
+		case g.read.FiguresOf(int(k)) == usage.FigureSum:
+			values[k].Count++
+			values[k].Sum.AddFixed(coef, scale)
 		default:
-			row.Values[i].AddFixed(coef, scale)
+			values[k].AddFixed(coef, scale)
 		}
 	}
 	if w.values.bad || len(w.values.data) > 0 {

@@ -75,7 +75,7 @@ func (l *ledger) recorded(seq int64) (int64, error) {
 
 // same compares what is booked with a record.
 func (l *ledger) same(b *booked, r *usage.Record) (bool, error) {
-	n, c := l.w.s.names, l.w.c
+	n, c := l.w.names, l.w.c
 	series, err := n.seriesOf(background, c, b.content.series)
 	if err != nil {
 		return false, err
@@ -128,7 +128,7 @@ func (l *ledger) Target(id usage.Identity) (found bool, t usage.Target) {
 	if chained {
 		t.Void = of.kind == usage.Void
 		if of.by != 0 {
-			by, err := l.w.s.names.identity(background, l.w.c, of.byID)
+			by, err := l.w.names.identity(background, l.w.c, of.byID)
 			if err != nil {
 				l.err = err
 				return false, t

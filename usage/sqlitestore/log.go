@@ -17,10 +17,10 @@ const logRecords = 4096
 
 func (l *logEntry) last() int64 { return l.first + l.records - 1 }
 
-// readLog reads first, records, recorded and crc, the first columns of a row.
-func readLog(r *rows) logEntry {
-	l := logEntry{r.int(0), r.int(1), r.int(2)}
-	if r.err == nil && (r.int(3) != int64(sumOf(nil, l.first, l.records, l.recorded)) || l.records < 1) {
+// readLog reads first, records, recorded and crc, from a column on.
+func readLog(r *rows, i int) logEntry {
+	l := logEntry{r.int(i), r.int(i + 1), r.int(i + 2)}
+	if r.err == nil && (r.int(i+3) != int64(sumOf(nil, l.first, l.records, l.recorded)) || l.records < 1) {
 		r.err = damaged("the checksum of the log at %d is wrong", l.first)
 	}
 	return l
@@ -85,14 +85,14 @@ func readPlaces(l *logEntry, data []byte, f func(at place)) error {
 
 // bookedBefore returns the newest sequence that was booked before an instant.
 func bookedBefore(ctx context.Context, c *conn, us int64) (l logEntry, err error) {
-	_, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log WHERE recorded < ? ORDER BY recorded DESC, first DESC LIMIT 1", []driver.Value{us}, func(r *rows) { l = readLog(r) })
+	_, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log WHERE recorded < ? ORDER BY recorded DESC, first DESC LIMIT 1", []driver.Value{us}, func(r *rows) { l = readLog(r, 0) })
 	return l, err
 }
 
 // entryOf returns the entry of the log that holds a sequence, or the newest one
 // below it.
 func entryOf(ctx context.Context, c *conn, seq int64) (l logEntry, found bool, err error) {
-	found, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log WHERE first <= ? ORDER BY first DESC LIMIT 1", []driver.Value{seq}, func(r *rows) { l = readLog(r) })
+	found, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log WHERE first <= ? ORDER BY first DESC LIMIT 1", []driver.Value{seq}, func(r *rows) { l = readLog(r, 0) })
 	return l, found, err
 }
 

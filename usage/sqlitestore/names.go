@@ -29,14 +29,55 @@ const rememberedNames = 1 << 17
 // never changes, so what is remembered is right in every process; what is not
 // remembered is looked up.
 type names struct {
-	codes    *intern.Cache[string, int64]  // by kind and content, but for series
-	pairSets *intern.Cache[pairSet, int64] // the codes of series
-	series   *intern.Cache[int64, *usage.Series]
-	sets     *intern.Cache[int64, usage.Dimensions]
-	owners   *intern.Cache[int64, owner]
-	verdicts *intern.Cache[int64, usage.Verdict]
-	shapes   *intern.Cache[int64, []string]
-	pairs    pairs
+	codes    cache[string, int64]  // by kind and content, but for series
+	pairSets cache[pairSet, int64] // the codes of series
+	series   cache[int64, *usage.Series]
+	sets     cache[int64, usage.Dimensions]
+	owners   cache[int64, owner]
+	verdicts cache[int64, usage.Verdict]
+	shapes   cache[int64, []string]
+	pairs    *pairs
+	private  bool // see within
+}
+
+// cache remembers names. In a transaction that may still be rolled back, own
+// stands before what is shared with everybody else, and nothing is put there.
+type cache[K comparable, V any] struct {
+	shared  *intern.Cache[K, V]
+	own     map[K]V
+	private bool
+}
+
+func newCache[K comparable, V any]() cache[K, V] {
+	return cache[K, V]{shared: intern.New[K, V](rememberedNames)}
+}
+
+func (c *cache[K, V]) Get(key K) (V, bool) {
+	if v, ok := c.own[key]; ok {
+		return v, true
+	}
+	return c.shared.Get(key)
+}
+
+func (c *cache[K, V]) Put(key K, v V) {
+	if !c.private {
+		c.shared.Put(key, v)
+		return
+	}
+	if c.own == nil {
+		c.own = make(map[K]V)
+	}
+	c.own[key] = v
+}
+
+func (c cache[K, V]) within() cache[K, V] { return cache[K, V]{shared: c.shared, private: true} }
+
+// within returns the names as a transaction sees them that gives out new ones:
+// after a rollback their codes are given to others, so nothing that it looks up
+// may be remembered outside of it.
+func (n *names) within() *names {
+	return &names{codes: n.codes.within(), pairSets: n.pairSets.within(), series: n.series.within(), sets: n.sets.within(),
+		owners: n.owners.within(), verdicts: n.verdicts.within(), shapes: n.shapes.within(), pairs: n.pairs, private: true}
 }
 
 type owner struct{ tenant, source string }
@@ -46,13 +87,8 @@ type pairSet struct{ pair, set int64 }
 
 func newNames() *names {
 	return &names{
-		codes:    intern.New[string, int64](rememberedNames),
-		pairSets: intern.New[pairSet, int64](rememberedNames),
-		series:   intern.New[int64, *usage.Series](rememberedNames),
-		sets:     intern.New[int64, usage.Dimensions](rememberedNames),
-		owners:   intern.New[int64, owner](rememberedNames),
-		verdicts: intern.New[int64, usage.Verdict](rememberedNames),
-		shapes:   intern.New[int64, []string](rememberedNames),
+		codes: newCache[string, int64](), pairSets: newCache[pairSet, int64](), series: newCache[int64, *usage.Series](), sets: newCache[int64, usage.Dimensions](),
+		owners: newCache[int64, owner](), verdicts: newCache[int64, usage.Verdict](), shapes: newCache[int64, []string](), pairs: new(pairs),
 	}
 }
 
@@ -168,7 +204,7 @@ func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Serie
 			return nil, damaged("the checksum of name %d of kind %d is wrong", b.code, seriesName)
 		}
 		d := cutter{data: b.content}
-		p, err := n.pairs.at(ctx, c, int64(d.uvarint()))
+		p, err := n.pairOf(ctx, c, int64(d.uvarint()))
 		if err != nil {
 			return nil, err
 		}
@@ -188,6 +224,21 @@ func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Serie
 		return nil, damaged("there is no name %d of kind %d", code, seriesName)
 	}
 	return wanted, nil
+}
+
+// pairOf returns the pair behind a code.
+func (n *names) pairOf(ctx context.Context, c *conn, code int64) (*pair, error) {
+	if !n.private {
+		return n.pairs.at(ctx, c, code)
+	}
+	if p := n.pairs.known(code); p != nil {
+		return p, nil
+	}
+	content, err := n.content(ctx, c, pairName, code)
+	if err != nil {
+		return nil, err
+	}
+	return parsePair(code, content)
 }
 
 // setOf returns the set of dimensions behind a code.
@@ -302,7 +353,8 @@ func parseShape(content []byte) (list []string, ok bool) {
 // coiner gives codes to names inside a transaction. What it gave is remembered
 // by others only when that is committed.
 type coiner struct {
-	*names
+	*names      // as the transaction sees them
+	all         *names
 	fresh       map[string]int64
 	freshSeries map[pairSet]int64
 	next        [8]int64 // by kind; 0: not known yet
@@ -310,7 +362,7 @@ type coiner struct {
 }
 
 func newCoiner(n *names) *coiner {
-	return &coiner{names: n, fresh: make(map[string]int64), freshSeries: make(map[pairSet]int64)}
+	return &coiner{names: n.within(), all: n, fresh: make(map[string]int64), freshSeries: make(map[pairSet]int64)}
 }
 
 // code returns the code of a name, a new one where it has none.
@@ -378,9 +430,9 @@ func (n *coiner) coin(ctx context.Context, c *conn, name []byte) (int64, error) 
 // committed remembers what was given.
 func (n *coiner) committed() {
 	for name, code := range n.fresh {
-		n.codes.Put(name, code)
+		n.all.codes.Put(name, code)
 	}
 	for key, code := range n.freshSeries {
-		n.pairSets.Put(key, code)
+		n.all.pairSets.Put(key, code)
 	}
 }

@@ -59,12 +59,9 @@ func (p *pairs) complete(ctx context.Context, c *conn, enough func() bool) (list
 // at returns the pair of a code.
 func (p *pairs) at(ctx context.Context, c *conn, code int64) (*pair, error) {
 	for again := false; ; again = true {
-		p.mu.RLock()
-		if code >= 1 && code <= int64(len(p.list)) {
-			defer p.mu.RUnlock()
-			return p.list[code-1], nil
+		if of := p.known(code); of != nil {
+			return of, nil
 		}
-		p.mu.RUnlock()
 		if again {
 			return nil, damaged("there is no name %d of kind %d", code, pairName)
 		}
@@ -72,6 +69,26 @@ func (p *pairs) at(ctx context.Context, c *conn, code int64) (*pair, error) {
 			return nil, err
 		}
 	}
+}
+
+// known returns the pair of a code if it is in the list.
+func (p *pairs) known(code int64) *pair {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if code < 1 || code > int64(len(p.list)) {
+		return nil
+	}
+	return p.list[code-1]
+}
+
+func parsePair(code int64, content []byte) (*pair, error) {
+	d := cutter{data: content}
+	of := &pair{code: code, tenant: d.text()}
+	of.meter = string(d.data)
+	if d.bad {
+		return nil, unknownForm(pairName, code)
+	}
+	return of, nil
 }
 
 // refresh reads what is not in the list yet.
@@ -101,11 +118,9 @@ func (p *pairs) refresh(ctx context.Context, c *conn) error {
 		if code != have || r.int(2) != int64(sumOf(content, pairName, code)) {
 			return damaged("the checksum of name %d of kind %d is wrong", code, pairName)
 		}
-		d := cutter{data: content}
-		of := &pair{code: code, tenant: d.text()}
-		of.meter = string(d.data)
-		if d.bad {
-			return unknownForm(pairName, code)
+		of, err := parsePair(code, content)
+		if err != nil {
+			return err
 		}
 		fresh = append(fresh, of)
 	}

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -44,7 +45,16 @@ func appendContent(dst []byte, at place, key []byte, series, verdict, shape int6
 	for i := range r.Values.Len() {
 		dst = appendNumber(dst, r.Values.At(i).Number)
 	}
-	return appendSum(dst, from, at.pair, at.start, at.seq)
+	return binary.LittleEndian.AppendUint32(dst, contentSum(dst[from:], at))
+}
+
+// contentSum is sumOf for the place of a record, in fewer steps.
+func contentSum(data []byte, at place) uint32 {
+	var key [24]byte
+	binary.LittleEndian.PutUint64(key[:], uint64(at.pair))
+	binary.LittleEndian.PutUint64(key[8:], uint64(at.start))
+	binary.LittleEndian.PutUint64(key[16:], uint64(at.seq))
+	return crc32.Update(crc32.Update(0, castagnoli, key[:]), castagnoli, data)
 }
 
 func appendNumber(dst []byte, n aggregate.Number) []byte {
@@ -56,11 +66,11 @@ func appendNumber(dst []byte, n aggregate.Number) []byte {
 
 // parseContent reads the data of a record up to its values.
 func parseContent(data []byte, at place) (c content, err error) {
-	data, ok := cutSum(data, at.pair, at.start, at.seq)
-	if !ok {
+	n := len(data) - sumSize
+	if n < 0 || binary.LittleEndian.Uint32(data[n:]) != contentSum(data[:n], at) {
 		return c, damaged("the checksum of record %d is wrong", at.seq)
 	}
-	d := cutter{data: data}
+	d := cutter{data: data[:n]}
 	c.series, c.verdict = int64(d.uvarint()), int64(d.uvarint())
 	shape := d.uvarint()
 	c.shape = int64(shape >> 1)

@@ -403,7 +403,7 @@ func (r *query) places(c *conn, from int64, n int) (places []place, last int64, 
 	var l logEntry
 	var data []byte
 	found, err := c.one(background, "SELECT first, records, recorded, crc, places FROM usagebook_log WHERE first <= ? ORDER BY first DESC LIMIT 1", []driver.Value{from}, func(rs *rows) {
-		l, data = readLog(rs), rs.blob(4)
+		l, data = readLog(rs, 0), rs.blob(4)
 	})
 	if err != nil {
 		return nil, 0, err

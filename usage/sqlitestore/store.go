@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"sync"
 	"sync/atomic"
 
 	"github.com/usagebook/usagebook/usage"
@@ -24,7 +25,8 @@ type Store struct {
 	queue   queue
 	// known is a sequence that was booked already: marks up to it need not be
 	// looked at.
-	known atomic.Int64
+	known   atomic.Int64
+	tallies sync.Pool // of *tally
 }
 
 // Open opens the book in a file, which is made where there is none, and brings
@@ -123,7 +125,7 @@ func snapshot(ctx context.Context, c *conn, f func() error) (err error) {
 // newest returns the newest sequence, 0 in an empty book.
 func newest(ctx context.Context, c *conn) (seq int64, err error) {
 	_, err = c.one(ctx, "SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1", nil, func(r *rows) {
-		l := readLog(r)
+		l := readLog(r, 0)
 		seq = l.last()
 	})
 	return seq, err
