@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -21,36 +20,15 @@ import (
 // or nothing, takes one round trip.
 //
 // A transaction that the server gives up for another one's sake is tried again.
-func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
-	for tries := 1; ; tries++ {
-		out, err := s.appendOnce(ctx, b)
-		if err == nil {
-			return out, nil
-		}
-		if !again(err) || tries == mostTries {
-			return nil, fault("append", err)
-		}
-		if err := pause(ctx, tries); err != nil {
-			return nil, fault("append", err)
-		}
+func (s *Store) Append(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEntry, err error) {
+	err = retry(ctx, func() error {
+		out, err = s.appendOnce(ctx, b)
+		return err
+	})
+	if err != nil {
+		return nil, fault("append", err)
 	}
-}
-
-// mostTries bounds how often a transaction is tried that others get in the way
-// of.
-const mostTries = 100
-
-// pause waits a little longer with every try, and not as long as others do.
-func pause(ctx context.Context, tries int) error {
-	most := min(time.Millisecond<<min(tries, 8), 100*time.Millisecond)
-	timer := time.NewTimer(rand.N(most))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return out, nil
 }
 
 func (s *Store) appendOnce(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {

@@ -17,18 +17,7 @@ const placesAtOnce = 2000
 // Commit moves the checkpoint; see [usage.Store] for the rules. It holds the lock
 // that commits take turns by until it has ended, and no other.
 func (s *Store) Commit(ctx context.Context, c *usage.Commit) error {
-	for tries := 1; ; tries++ {
-		err := s.commitOnce(ctx, c)
-		if err == nil {
-			return nil
-		}
-		if !again(err) || tries == mostTries {
-			return fault("commit", err)
-		}
-		if err := pause(ctx, tries); err != nil {
-			return fault("commit", err)
-		}
-	}
+	return fault("commit", retry(ctx, func() error { return s.commitOnce(ctx, c) }))
 }
 
 func (s *Store) commitOnce(ctx context.Context, c *usage.Commit) error {

@@ -69,10 +69,3 @@ var errDamaged = errors.New("the tables of the book are damaged")
 func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
 }
-
-// again reports whether the whole transaction may be tried once more: the server
-// gave it up for another one's sake.
-func again(err error) bool {
-	pg := (*pgconn.PgError)(nil)
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
-}

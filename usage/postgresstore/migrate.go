@@ -80,9 +80,11 @@ func newest(m []Migration) int { return m[len(m)-1].Version }
 func version(ctx context.Context, q interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }, schema string) (int, error) {
-	// to_regclass finds nothing, where the statement below would fail.
+	// The catalogues tell, and not to_regclass: that may remember from before the
+	// lock that there was nothing.
 	var there bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass($1::text) IS NOT NULL", ident(schema)+".migrations").Scan(&there); err != nil || !there {
+	if err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1::text AND c.relname = 'migrations')`, schema).Scan(&there); err != nil || !there {
 		return 0, err
 	}
 	var at int
@@ -127,7 +129,7 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, o *Options) error {
 				// IF NOT EXISTS asks for the right to create schemas even where
 				// there is nothing to create.
 				var there bool
-				if err := tx.QueryRow(ctx, "SELECT to_regnamespace($1::text) IS NOT NULL", ident(o.Schema)).Scan(&there); err != nil {
+				if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text)", o.Schema).Scan(&there); err != nil {
 					return err
 				}
 				if there {

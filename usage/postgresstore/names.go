@@ -514,20 +514,29 @@ func resolve[V any](ctx context.Context, in session, cache *intern.Cache[int64, 
 	}
 	for part := range slices.Chunk(miss, 10_000) {
 		n := 0
-		err := in.run(ctx, []statement{{sql, []any{ints(part)}}}, func(_ int, c [][]byte) error {
-			id, err := parseInt(c[0])
-			if err != nil {
-				return err
-			}
-			v, err := decode(c[1:])
-			if err != nil {
-				return err
-			}
-			n++
-			out[id] = v
-			cache.Put(id, v)
-			return nil
-		})
+		read := func() error {
+			n = 0
+			return in.run(ctx, []statement{{sql, []any{ints(part)}}}, func(_ int, c [][]byte) error {
+				id, err := parseInt(c[0])
+				if err != nil {
+					return err
+				}
+				v, err := decode(c[1:])
+				if err != nil {
+					return err
+				}
+				n++
+				out[id] = v
+				cache.Put(id, v)
+				return nil
+			})
+		}
+		var err error
+		if outsideTransaction(in) {
+			err = retry(ctx, read)
+		} else {
+			err = read()
+		}
 		if err == nil && n != len(part) {
 			err = damaged("of %d names %d are there", len(part), n)
 		}

@@ -112,3 +112,14 @@ func (p sqlSession) one(ctx context.Context, st statement, row func([][]byte) er
 	}
 	return rows.Err()
 }
+
+// outsideTransaction reports whether the statements of a session are
+// transactions of their own, which may be tried again.
+func outsideTransaction(in session) bool {
+	p, ok := in.(pgxSession)
+	if !ok {
+		return false
+	}
+	_, ok = p.sender.(*pgxpool.Pool)
+	return ok
+}

@@ -76,18 +76,18 @@ func (s *Store) settle(ctx context.Context, upTo int64) error {
 		return nil
 	}
 	number := t.begun.Add(1)
-	for tries := 1; ; tries++ {
-		n, err := s.settleOnce(ctx, upTo)
-		switch {
-		case err == nil && n < settleMost:
+	for {
+		var n int
+		err := retry(ctx, func() (err error) {
+			n, err = s.settleOnce(ctx, upTo)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n < settleMost {
 			t.done, t.floor = number, max(t.floor, upTo)
 			return nil
-		case err != nil && (!again(err) || tries == mostTries):
-			return err
-		case err != nil:
-			if err := pause(ctx, tries); err != nil {
-				return err
-			}
 		}
 	}
 }

@@ -28,7 +28,9 @@ type Store struct {
 	pool   *pgxpool.Pool
 	schema string // quoted
 	mode   []any  // what precedes the arguments of reads
-	closed atomic.Bool
+	// isolation is the level that transactions have where none is asked for.
+	isolation string
+	closed    atomic.Bool
 
 	names   *names
 	settler settler
@@ -73,6 +75,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		// That protocol knows texts only, and reads want numbers as they are.
 		s.mode = append(s.mode, pgx.QueryExecModeExec)
 	}
+	if err := pool.QueryRow(ctx, "SELECT current_setting('default_transaction_isolation')").Scan(&s.isolation); err != nil {
+		return nil, fault("open", err)
+	}
 	s.settler.turn, s.settler.floor = make(chan struct{}, 1), math.MinInt64
 	s.names = newNames(o.Series)
 	s.sql = newStatements(s)
@@ -101,15 +106,41 @@ func (s *Store) text(sql string) string { return strings.ReplaceAll(sql, "{s}", 
 // read runs a query of its own on a connection of the pool and gives out the
 // rows, in the binary format. The connection is free again when it returns.
 func (s *Store) read(ctx context.Context, sql string, args []any, row func([][]byte) error) error {
-	rows, err := s.pool.Query(ctx, sql, append(s.mode[:len(s.mode):len(s.mode)], args...)...)
+	all := append(s.mode[:len(s.mode):len(s.mode)], args...)
+	once := func(row func([][]byte) error) error {
+		rows, err := s.pool.Query(ctx, sql, all...)
+		if err != nil {
+			return err
+		}
+		return eachRow(rows, row)
+	}
+	if s.isolation == readCommitted {
+		return once(row)
+	}
+	// Where transactions are isolated more strictly by default, a read may be
+	// given up for another one's sake, at its very end: nothing of it counts
+	// before.
+	var kept [][][]byte
+	err := retry(ctx, func() error {
+		kept = kept[:0]
+		return once(func(cols [][]byte) error {
+			own := make([][]byte, len(cols))
+			for i, c := range cols {
+				if c != nil {
+					own[i] = append([]byte{}, c...)
+				}
+			}
+			kept = append(kept, own)
+			return nil
+		})
+	})
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.RawValues()); err != nil {
+	for _, cols := range kept {
+		if err := row(cols); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }

@@ -26,7 +26,7 @@ func instant(t time.Time) any {
 
 // PutTask writes a task; see [usage.TaskStore] for the rules.
 func (s *Store) PutTask(ctx context.Context, t *usage.Task) error {
-	return fault("put task", s.putTask(ctx, t))
+	return fault("put task", retry(ctx, func() error { return s.putTask(ctx, t) }))
 }
 
 func (s *Store) putTask(ctx context.Context, t *usage.Task) error {
@@ -100,7 +100,11 @@ func (s *Store) Task(ctx context.Context, kind, id string) (*usage.Task, error) 
 	if err := s.alive(ctx); err != nil {
 		return nil, fault("task", err)
 	}
-	t, err := scanTask(s.pool.QueryRow(ctx, s.text("SELECT "+taskColumns+", body FROM {s}.tasks WHERE kind = $1 AND id = $2"), kind, id), true)
+	var t *usage.Task
+	err := retry(ctx, func() (err error) {
+		t, err = scanTask(s.pool.QueryRow(ctx, s.text("SELECT "+taskColumns+", body FROM {s}.tasks WHERE kind = $1 AND id = $2"), kind, id), true)
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = usage.ErrNotFound
 	}
@@ -133,11 +137,15 @@ func (s *Store) Tasks(ctx context.Context, sel usage.TaskSelection) ([]*usage.Ta
 	if sel.Skip > 0 {
 		b.add(" OFFSET ", b.arg(sel.Skip))
 	}
-	rows, err := s.pool.Query(ctx, b.String(), b.args...)
-	if err != nil {
-		return nil, fault("tasks", err)
-	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*usage.Task, error) { return scanTask(row, false) })
+	var out []*usage.Task
+	err := retry(ctx, func() error {
+		rows, err := s.pool.Query(ctx, b.String(), b.args...)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*usage.Task, error) { return scanTask(row, false) })
+		return err
+	})
 	return out, fault("tasks", err)
 }
 
@@ -147,11 +155,15 @@ func (s *Store) ClaimTask(ctx context.Context, kind string, now time.Time, lease
 	if err := s.alive(ctx); err != nil {
 		return nil, fault("claim task", err)
 	}
-	t, err := scanTask(s.pool.QueryRow(ctx, s.text(`WITH c AS MATERIALIZED (
+	var t *usage.Task
+	err := retry(ctx, func() (err error) {
+		t, err = scanTask(s.pool.QueryRow(ctx, s.text(`WITH c AS MATERIALIZED (
 			SELECT id FROM {s}.tasks WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED)
 		UPDATE {s}.tasks t SET due = $3, attempts = attempts + 1, version = version + 1 FROM c WHERE t.kind = $1 AND t.id = c.id
 		RETURNING t.kind, t.id, t.owner, coalesce(t.key, ''), t.version, t.created, t.due, t.attempts, t.expires, t.head, t.body`),
-		kind, now.UnixMicro(), now.Add(lease).UnixMicro()), true)
+			kind, now.UnixMicro(), now.Add(lease).UnixMicro()), true)
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -163,6 +175,11 @@ func (s *Store) DeleteTasks(ctx context.Context, now time.Time) (int, error) {
 	if err := s.alive(ctx); err != nil {
 		return 0, fault("delete tasks", err)
 	}
-	tag, err := s.pool.Exec(ctx, s.text("DELETE FROM {s}.tasks WHERE expires <= $1"), now.UnixMicro())
-	return int(tag.RowsAffected()), fault("delete tasks", err)
+	var n int64
+	err := retry(ctx, func() error {
+		tag, err := s.pool.Exec(ctx, s.text("DELETE FROM {s}.tasks WHERE expires <= $1"), now.UnixMicro())
+		n = tag.RowsAffected()
+		return err
+	})
+	return int(n), fault("delete tasks", err)
 }
