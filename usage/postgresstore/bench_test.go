@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -148,5 +150,124 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportMetric(float64(n)/byHand.Seconds(), "byhand/s")
 			b.ReportMetric(byHand.Seconds()/byStore.Seconds(), "ofhand")
 		})
+	}
+}
+
+// benchQuery is a question, in the words of the book and by hand.
+type benchQuery struct {
+	name  string
+	scope usage.Scope
+	query usage.Query
+	sql   string
+	args  []any
+}
+
+func benchQueries() []benchQuery {
+	const day = 24 * time.Hour
+	sum := []usage.Measure{{Of: usage.QuantityName}}
+	tenant := usage.ForTenant("tenant-07")
+	q1, q4 := benchEpoch.Add(20*day), benchEpoch.Add(30*day)
+	return []benchQuery{
+		{"Q1", tenant, usage.Query{From: q1, To: q1.Add(30 * day), GroupBy: []string{"meter"}, Window: aggregate.Window{Unit: aggregate.Day}, Measures: sum, PageSize: 10_000},
+			`SELECT date_trunc('day', ts, 'UTC'), meter, sum(quantity) FROM plain WHERE tenant = $1 AND ts >= $2 AND ts < $3 GROUP BY 1, 2 ORDER BY 1, 2`,
+			[]any{"tenant-07", q1, q1.Add(30 * day)}},
+		{"Q2", usage.AllTenants(), usage.Query{GroupBy: []string{"tenant"}, Window: aggregate.Window{Unit: aggregate.Month}, Measures: sum, PageSize: 10_000},
+			`SELECT date_trunc('month', ts, 'UTC'), tenant, sum(quantity) FROM plain GROUP BY 1, 2 ORDER BY 1, 2`, nil},
+		{"Q3", usage.AllTenants(), usage.Query{Filter: "meter in ('meter-01','meter-02','meter-03') and startswith(resource,'res-00')",
+			GroupBy: []string{"resource"}, Window: aggregate.Window{Unit: aggregate.Day}, Measures: sum, OrderBy: "quantity desc", Limit: 100},
+			`SELECT date_trunc('day', ts, 'UTC'), resource, sum(quantity) FROM plain WHERE meter IN ('meter-01','meter-02','meter-03') AND starts_with(resource, 'res-00')
+				GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 100`, nil},
+		{"Q4", tenant, usage.Query{From: q4, To: q4.Add(7 * day), Filter: "meter eq 'meter-05'", Window: aggregate.Window{Unit: aggregate.Hour}, Measures: sum},
+			`SELECT date_trunc('hour', ts, 'UTC'), '', sum(quantity) FROM plain WHERE tenant = $1 AND meter = $2 AND ts >= $3 AND ts < $4 GROUP BY 1 ORDER BY 1`,
+			[]any{"tenant-07", "meter-05", q4, q4.Add(7 * day)}},
+	}
+}
+
+func (q *benchQuery) byHand(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	rows, err := pool.Query(ctx, q.sql, q.args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		var at time.Time
+		var group string
+		var sum decimal.Decimal
+		err := row.Scan(&at, &group, &sum)
+		return fmt.Sprint(at.UTC().Format(time.RFC3339), " ", group, " ", sum), err
+	})
+}
+
+func (q *benchQuery) byBook(ctx context.Context, book *usage.Book) ([]string, error) {
+	page, err := book.Query(ctx, q.scope, q.query)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(page.Rows))
+	for i := range page.Rows {
+		r := &page.Rows[i]
+		group := ""
+		if q.query.GroupBy != nil {
+			group = r.Get(q.query.GroupBy[0]).Str()
+		}
+		out[i] = fmt.Sprint(r.Start.Format(time.RFC3339), " ", group, " ", r.Get("quantity").String())
+	}
+	return out, nil
+}
+
+// BenchmarkQuery asks four questions, by hand and of the book in turns, without
+// rollups and with complete ones, and compares the answers. What one iteration
+// takes is the book's; the metric "byhand" is how many times as long it takes by
+// hand.
+func BenchmarkQuery(b *testing.B) {
+	url := benchServer(b)
+	pool := newPool(b, url, nil)
+	_, err := pool.Exec(b.Context(), plainTable)
+	require.NoError(b, err)
+	book, err := usage.New(open(b, pool, nil), nil)
+	require.NoError(b, err)
+	work := newBenchWork()
+	for range benchRecords() / 10_000 {
+		records := work.next(10_000)
+		_, err := insertPlain(b.Context(), pool, records)
+		require.NoError(b, err)
+		_, err = book.Append(b.Context(), records...)
+		require.NoError(b, err)
+	}
+	for _, rolled := range []bool{false, true} {
+		how := "raw"
+		if rolled {
+			how = "rolled"
+			for {
+				did, err := book.Roll(b.Context())
+				require.NoError(b, err)
+				if !did {
+					break
+				}
+			}
+		}
+		_, err = pool.Exec(b.Context(), "VACUUM ANALYZE")
+		require.NoError(b, err)
+		for _, q := range benchQueries() {
+			b.Run(fmt.Sprintf("%s/%s/records=%d", q.name, how, benchRecords()), func(b *testing.B) {
+				b.ReportAllocs()
+				var byHand, byBook time.Duration
+				for b.Loop() {
+					begin := time.Now()
+					got, err := q.byBook(b.Context(), book)
+					byBook += time.Since(begin)
+					b.StopTimer()
+					if err != nil || len(got) == 0 {
+						b.Fatal(len(got), err)
+					}
+					begin = time.Now()
+					want, err := q.byHand(b.Context(), pool)
+					byHand += time.Since(begin)
+					require.NoError(b, err)
+					require.Equal(b, want, got)
+					b.StartTimer()
+				}
+				b.ReportMetric(byHand.Seconds()/byBook.Seconds(), "byhand")
+			})
+		}
 	}
 }

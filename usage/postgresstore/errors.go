@@ -27,7 +27,7 @@ func (e *SchemaError) Error() string {
 	return fmt.Sprintf("the schema %q is at version %d, this program works with version %d: run the migrations", e.Schema, e.Have, e.Want)
 }
 
-// IsolationError says that a transaction given to [AppendTx] or [AppendSQLTx]
+// IsolationError says that a transaction given to [Store.AppendTx] or [Store.AppendSQLTx]
 // has an isolation level in which a store cannot see what others have booked
 // meanwhile. Nothing was booked and the transaction is usable.
 type IsolationError struct {

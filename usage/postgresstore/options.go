@@ -37,10 +37,10 @@ func (o *Options) check() (Options, error) {
 		out.Schema = DefaultSchema
 	}
 	if len(out.Schema) > 63 || !utf8.ValidString(out.Schema) || strings.ContainsRune(out.Schema, 0) {
-		return out, fmt.Errorf("Schema is %.80q, allowed are 63 bytes of UTF-8", out.Schema)
+		return out, fmt.Errorf("option Schema is %.80q, allowed are 63 bytes of UTF-8", out.Schema)
 	}
 	if out.Series < 0 {
-		return out, fmt.Errorf("Series is %d, at least 0 is allowed", out.Series)
+		return out, fmt.Errorf("option Series is %d, at least 0 is allowed", out.Series)
 	}
 	if out.Series == 0 {
 		out.Series = 200_000

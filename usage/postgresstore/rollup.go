@@ -67,14 +67,14 @@ func (r *rollupReader) run() error {
 	var after *place
 	for {
 		var b builder
-		r.query(&b, "")
+		r.query(&b)
 		if r.sel.From != 0 || r.sel.To != 0 {
 			b.add(" AND r.span BETWEEN ", b.arg(first), " AND ", b.arg(last))
 		}
 		if after != nil {
 			b.add(" AND (r.pair, r.span, r.set) > (", b.arg(after.pair), "::bigint, ", b.arg(after.span), "::bigint, ", b.arg(after.set), "::bigint)")
 		}
-		b.add(" ORDER BY r.pair, r.span, r.set LIMIT ", b.arg(chunksAtOnce), ") x ON true")
+		b.add(" ORDER BY r.pair, r.span, r.set LIMIT ", b.arg(chunksAtOnce))
 		found, err := r.chunks(&b)
 		if err != nil {
 			return err
@@ -91,30 +91,29 @@ func (r *rollupReader) run() error {
 	}
 }
 
-// query writes the beginning of a query for chunks: all in one snapshot with the
-// checkpoint. What was replaced is looked at only where the checkpoint is not the
-// newest.
-func (r *rollupReader) query(b *builder, from string) {
-	at := b.arg(int64(r.sel.Checkpoint))
+// query writes the beginning of a query for chunks, whose end chunks writes: all
+// in one snapshot with the checkpoint, $1. What was replaced is looked at only
+// where the checkpoint is not the newest.
+func (r *rollupReader) query(b *builder) {
+	b.arg(int64(r.sel.Checkpoint))
 	b.add(r.text(`SELECT x.* FROM {s}.checkpoints k CROSS JOIN (SELECT latest FROM {s}.tip WHERE one) t LEFT JOIN LATERAL (
 	SELECT r.pair, r.span, r.set, p.tenant, p.meter, d.dimensions, r.data,
 		CASE WHEN t.latest > k.at THEN ARRAY(SELECT o.data FROM {s}.replaced o
 			WHERE o.kind = r.kind AND o.pair = r.pair AND o.span = r.span AND o.set = r.set AND o.until > k.at) END AS replaced
-	FROM `), from, r.text(`{s}.rollups r JOIN {s}.rollup_pairs p ON p.id = r.pair JOIN {s}.rollup_sets d ON d.id = r.set
+	FROM {s}.rollups r JOIN {s}.rollup_pairs p ON p.id = r.pair JOIN {s}.rollup_sets d ON d.id = r.set
 	WHERE r.kind = (SELECT id FROM {s}.rollup_kinds WHERE projection = `), b.arg(r.sel.Projection), " AND level = ", b.arg(int(r.sel.Level)), ")")
-	// The condition stands inside, and the checkpoint's own at the end: see chunks.
 	if tenants, all := r.sel.Scope.Tenants(); !all {
 		b.add(" AND p.tenant = ANY(", b.arg(texts(tenants)), "::text[])")
 	}
 	if r.sel.Meters != nil {
 		b.add(" AND p.meter = ANY(", b.arg(texts(r.sel.Meters)), "::text[])")
 	}
-	_ = at
 }
 
-// chunks runs a query. The checkpoint is its first argument.
+// chunks ends a query and runs it. A row without a chunk says that the checkpoint
+// is held.
 func (r *rollupReader) chunks(b *builder) ([]foundChunk, error) {
-	b.add(" WHERE k.at = $1")
+	b.add(") x ON true WHERE k.at = $1")
 	held := false
 	var out []foundChunk
 	err := r.read(r.ctx, b.String(), b.args, func(c [][]byte) error {
@@ -166,13 +165,11 @@ func (r *rollupReader) byKeys() error {
 			}
 		}
 		var b builder
-		b.args = append(b.args, int64(r.sel.Checkpoint)) // again below
-		b.args = b.args[:0]
-		r.query(&b, "")
+		r.query(&b)
 		b.add(r.text(` AND (r.pair, r.span, r.set) IN (SELECT kp.id, u.span, ks.id
 			FROM unnest(`), b.arg(tenant.String()), "::text[], ", b.arg(meter.String()), "::text[], ", b.arg(dims.String()), "::text[], ", b.arg(hashes.String()), "::bigint[], ", b.arg(span.String()), r.text(`::bigint[]) u(tenant, meter, dimensions, hash, span)
 			JOIN {s}.rollup_pairs kp ON kp.tenant = u.tenant AND kp.meter = u.meter
-			JOIN {s}.rollup_sets ks ON ks.pair = kp.id AND ks.hash = u.hash AND ks.dimensions = u.dimensions::text[])) x ON true`))
+			JOIN {s}.rollup_sets ks ON ks.pair = kp.id AND ks.hash = u.hash AND ks.dimensions = u.dimensions::text[])`))
 		found, err := r.chunks(&b)
 		if err != nil {
 			return err
