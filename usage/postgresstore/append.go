@@ -161,9 +161,6 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 	}
 	at := len(list)
 	list = append(list, statement{ins.sql.String(), ins.sql.args})
-	if own && len(insert) > 1 {
-		list = append(list, statement{s.sql.densify, []any{len(insert)}})
-	}
 	var head insertHead
 	err = in.run(ctx, list, func(i int, c [][]byte) error {
 		switch {
@@ -174,7 +171,7 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 			if err != nil {
 				return err
 			}
-			return led.booked(&b.At(ins.at[k-1]).Record, c[5:])
+			return led.booked(&b.At(ins.at[k-1]).Record, c[6:])
 		case i == 0 && len(refused) > 0:
 			k, err := parseInt(c[0])
 			if err != nil {
@@ -194,18 +191,17 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 		// Somebody else booked the rest: most of it was found by the same
 		// statement, but not what was committed while that ran.
 		var raced []int
+		ord := 0
 		for k, i := range ins.at {
-			if id := b.At(i).Record.Identity(); !head.has(k+1) && led.found[id] == nil {
+			if head.gone[k+1] {
+				continue
+			}
+			if ord++; !head.ords[ord] {
 				raced = append(raced, i)
 			}
 		}
 		if err := led.find(ctx, b, raced); err != nil {
 			return nil, nil, err
-		}
-		if !own && head.inserted > 0 {
-			if err := in.run(ctx, []statement{{s.sql.densifyLast, []any{len(insert), head.batch}}}, noRows); err != nil {
-				return nil, nil, err
-			}
 		}
 	}
 	if err := led.complete(ctx); err != nil {
@@ -237,8 +233,12 @@ func byIdentity(b *usage.Batch, at []int) {
 	})
 }
 
-// insertion is the statement that books records of a batch. Each has the place
-// in the batch that the ord of its row says: at[ord-1].
+// insertion is the statement that books records of a batch. Each is told by its
+// place in at, from 1.
+//
+// The ord of a row is its place among those that are booked, so that sequences
+// have no gaps for what was booked before. Where somebody else books the same at
+// the same moment one is left, which hurts nobody.
 type insertion struct {
 	sql builder
 	at  []int
@@ -355,7 +355,32 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	if !oneVerdict {
 		add(&verdict, "verdict", "bigint[]", "u.verdict")
 	}
-	q.add("WITH n AS MATERIALIZED (SELECT nextval(", literal(s.schema+".batch_ids"), ") AS id),\nins AS (INSERT INTO ", s.schema, ".records (batch")
+	unnest := func(n int) {
+		q.add("unnest(")
+		for i, c := range cols[:n] {
+			if i > 0 {
+				q.add(", ")
+			}
+			q.add(c.source)
+		}
+		q.add(") u(")
+		for i, c := range cols[:n] {
+			if i > 0 {
+				q.add(", ")
+			}
+			q.add(c.name)
+		}
+		q.add(")")
+	}
+	q.add("WITH n AS MATERIALIZED (SELECT nextval(", literal(s.schema+".batch_ids"), ") AS id),\n")
+	if !kinds {
+		// One look-up of the index for each: a join might read the table.
+		q.add("d AS MATERIALIZED (SELECT array_agg(u.ord ORDER BY u.ord) AS ords FROM ")
+		unnest(keys)
+		q.add(" WHERE (SELECT true FROM ", s.schema, ".records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1)),\n")
+		cols[keys-1].expr = "u.ord - coalesce(width_bucket(u.ord, (SELECT ords FROM d)), 0)"
+	}
+	q.add("ins AS (INSERT INTO ", s.schema, ".records (batch")
 	for _, c := range cols {
 		q.add(", ", c.name)
 	}
@@ -375,23 +400,6 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	if oneVerdict {
 		q.add(", ", q.arg(ids[0].verdict), "::bigint")
 	}
-	unnest := func(n int) {
-		q.add("unnest(")
-		for i, c := range cols[:n] {
-			if i > 0 {
-				q.add(", ")
-			}
-			q.add(c.source)
-		}
-		q.add(") u(")
-		for i, c := range cols[:n] {
-			if i > 0 {
-				q.add(", ")
-			}
-			q.add(c.name)
-		}
-		q.add(")")
-	}
 	q.add(" FROM n CROSS JOIN ")
 	unnest(len(cols))
 	if !own {
@@ -406,28 +414,29 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	if kinds {
 		s.insertLinks(q, b, sorted, ordOf, led)
 	}
-	q.add("b AS (INSERT INTO ", s.schema, ".batches (id, now, width, corrections, since, until)\n\tSELECT n.id, ", q.arg(b.Now().UnixMicro()), "::bigint, (SELECT count(*) FROM ins), ",
+	q.add("b AS (INSERT INTO ", s.schema, ".batches (id, now, width, corrections, since, until)\n\tSELECT n.id, ", q.arg(b.Now().UnixMicro()), "::bigint, (SELECT max(ord) FROM ins), ",
 		q.arg(corrections), "::int, ", q.arg(sinceArg), "::bigint, ", q.arg(untilArg), "::bigint FROM n WHERE EXISTS (SELECT FROM ins))\n")
-	links := "NULL::text"
+	links, gone := "NULL::text", "(SELECT ords FROM d)::text"
 	if kinds {
-		links = "(SELECT count(*) FROM links)::text"
+		links, gone = "(SELECT count(*) FROM links)::text", "NULL::text"
 	}
 	q.add("SELECT (SELECT count(*) FROM ins)::text, CASE WHEN (SELECT count(*) FROM ins) < ", total, " THEN (SELECT array_agg(ord) FROM ins)::text END,",
-		" current_setting('transaction_isolation')::text, n.id::text, ", links, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
+		" current_setting('transaction_isolation')::text, n.id::text, ", links, ", ", gone, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
 	if kinds {
 		return ins // what is booked already was looked up before
 	}
-	q.add("\nUNION ALL\nSELECT NULL, NULL, NULL, NULL, u.ord::text, ", bookedColumns, " FROM ")
+	q.add("\nUNION ALL\nSELECT NULL, NULL, NULL, NULL, u.ord::text, NULL, ", bookedColumns, " FROM ")
 	unnest(keys)
 	q.add(" JOIN ", s.schema, ".records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id", s.text(bookedJoins),
-		"\n\tWHERE (SELECT count(*) FROM ins) < ", total, " AND NOT EXISTS (SELECT FROM ins WHERE ins.ord = u.ord)")
+		"\n\tWHERE (SELECT ords FROM d) IS NOT NULL AND u.ord = ANY((SELECT ords FROM d)::int[])")
 	return ins
 }
 
 // insertHead is the first row that an insertion returns.
 type insertHead struct {
 	inserted  int
-	ords      map[int]bool // nil: all were inserted
+	ords      map[int]bool // of the rows that were inserted; nil: all or none
+	gone      map[int]bool // places of those that were booked before
 	isolation string
 	batch     int64
 	links     int
@@ -449,27 +458,31 @@ func (h *insertHead) read(c [][]byte) error {
 		}
 		h.links = int(n)
 	}
-	if c[1] == nil {
-		return nil
-	}
-	list, err := unquote(c[1])
-	if err != nil {
+	if h.ords, err = setOf(c[1]); err != nil {
 		return err
 	}
-	h.ords = make(map[int]bool, len(list))
-	for _, text := range list {
-		ord, err := parseInt([]byte(text))
-		if err != nil {
-			return err
-		}
-		h.ords[int(ord)] = true
-	}
-	return nil
+	h.gone, err = setOf(c[5])
+	return err
 }
 
-// has reports whether the record with an ord was inserted.
-func (h *insertHead) has(ord int) bool {
-	return h.inserted > 0 && (h.ords == nil || h.ords[ord])
+// setOf reads an array of integers; null is nil.
+func setOf(text []byte) (map[int]bool, error) {
+	if text == nil {
+		return nil, nil
+	}
+	list, err := unquote(text)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[int]bool, len(list))
+	for _, text := range list {
+		n, err := parseInt([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		set[int(n)] = true
+	}
+	return set, nil
 }
 
 func (s *Store) lookUpStatement(b *usage.Batch, at []int) statement {

@@ -16,19 +16,15 @@ import (
 	"github.com/usagebook/usagebook/usage/postgresstore/pgtest"
 )
 
-// databaseURL is that of a throwaway server, in the place of your own.
-func databaseURL(ctx context.Context) string {
-	server, err := pgtest.Start(ctx, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return server.URL("postgres")
-}
-
 // An order and its usage are written together, or neither is.
 func ExampleStore_AppendTx() {
 	ctx := context.Background()
-	pool, err := pgxpool.New(ctx, databaseURL(ctx))
+	server, err := pgtest.Start(ctx, nil) // a throwaway one, in the place of your own
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	pool, err := pgxpool.New(ctx, server.URL("postgres"))
 	if err != nil {
 		log.Fatal(err)
 	}
