@@ -348,8 +348,8 @@ func (r *reader) chain() error {
 	}
 }
 
-// bySequence reads one stretch of sequences after the other: they have no gaps,
-// so a stretch is as many records.
+// bySequence reads one stretch of sequences after the other: they have hardly a
+// gap, so a stretch is about as many records.
 func (r *reader) bySequence() error {
 	page := int64(firstPage)
 	for lo := r.lo; lo < r.hi; page = min(4*page, mostPage) {

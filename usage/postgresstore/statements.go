@@ -7,7 +7,6 @@ type statements struct {
 	newPairs, newSeries, newShapes, newVerdicts     string
 	seriesByID, pairsByID, shapesByID, verdictsByID string
 	lookUp, targets, targetsBooked                  string
-	densify, densifyLast                            string
 	lockState, settle                               string
 	look, lookAtTime                                string
 }
@@ -70,22 +69,10 @@ func newStatements(s *Store) statements {
 			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY u(tenant, source, id, at)
 			JOIN {s}.records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id`),
 
-		// Records that were booked already leave gaps between those of their batch.
-		// The sub-select makes the volatile function a constant, which an index takes.
-		densify:     t(densifySQL("(SELECT currval(" + sequence("batch_ids") + "))")),
-		densifyLast: t(densifySQL("$2::bigint")),
-
 		lockState: t(`SELECT through::text FROM {s}.state FOR UPDATE`),
 		settle:    t(settleSQL),
 
 		look:       t(lookSQL("b.base < $1 ORDER BY b.base DESC LIMIT 1")),
 		lookAtTime: t(lookSQL("b.recorded < $1 ORDER BY b.recorded DESC, b.base DESC LIMIT 1")),
 	}
-}
-
-func densifySQL(batch string) string {
-	return `UPDATE {s}.records r SET ord = d.ord
-		FROM (SELECT ctid AS at, row_number() OVER (ORDER BY ord) AS ord FROM {s}.records
-			WHERE batch = (SELECT id FROM {s}.batches WHERE id = ` + batch + ` AND width < $1)) d
-		WHERE r.ctid = d.at AND r.ord <> d.ord`
 }
