@@ -52,10 +52,10 @@ func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
 	var b builder
 	b.add(s.text("SELECT x.id, p.tenant, p.meter, x.dimensions FROM {s}.series x JOIN {s}.pairs p ON p.id = x.pair WHERE p.meter <> ''"))
 	if q.tenants != nil {
-		b.add(" AND p.tenant = ANY(", b.arg(texts(q.tenants)), "::text[])")
+		b.add(" AND ", b.among("p.tenant", q.tenants))
 	}
 	if q.meters != nil {
-		b.add(" AND p.meter = ANY(", b.arg(texts(q.meters)), "::text[])")
+		b.add(" AND ", b.among("p.meter", q.meters))
 	}
 	b.add(" LIMIT ", b.arg(mostCatalog+1))
 	c := &catalog{known: map[int64]bool{}}

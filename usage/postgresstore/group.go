@@ -48,7 +48,6 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, give func(*usa
 		return err
 	}
 	g := grouping{query: q, ctx: ctx, read: read}
-	// Voids have no start and are not plain.
 	g.windows = newWindows(read.Window, max(q.from, q.mark.first), min(q.to, q.mark.last+1))
 	if read.Dimensions == nil || len(read.Dimensions) > 0 {
 		if g.catalog, err = s.catalog(ctx, q); err != nil {
@@ -87,7 +86,8 @@ type sumRow struct {
 }
 
 // run asks the database and gives the answer out. It reports true when the answer
-// had a class of verdict that nobody had thought of, and nothing was given out.
+// had a class of verdict, or a shape of values, that nobody had thought of, and
+// nothing was given out.
 func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error) {
 	byPair := g.read.Dimensions != nil && len(g.read.Dimensions) == 0
 	if g.catalog != nil {
@@ -96,6 +96,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		}
 	}
 	var b builder
+	b.Grow(1024)
 	code := "r.series"
 	if byPair {
 		code = "r.pair"
@@ -114,11 +115,12 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		out = append(out, k)
 		keys = append(keys, fmt.Sprint(len(out)))
 	}
+	shapes, err := g.allShapes(g.ctx)
+	if err != nil {
+		return false, err
+	}
 	for i, name := range g.read.Values {
-		v := "NULL::numeric"
-		if quotable(name) {
-			v = g.value(name)
-		}
+		v := g.valueOf(&b, name, shapes)
 		asked := g.read.FiguresOf(i)
 		out = append(out, "count("+v+")")
 		for _, f := range figures {
@@ -127,7 +129,11 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 			}
 		}
 	}
-	b.add("SELECT ", strings.Join(out[:4], ", "), ", count(*)")
+	strange := "0::bigint"
+	if len(g.read.Values) > 0 && shapes != nil {
+		strange = "count(*) FILTER (WHERE r.shape <> ALL(" + b.arg(ints(shapeIDs(shapes))) + "::bigint[]))"
+	}
+	b.add("SELECT ", strings.Join(out[:4], ", "), ", count(*), ", strange)
 	for _, o := range out[4:] {
 		b.add(", ", o)
 	}
@@ -159,6 +165,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 
 	var rows []sumRow
 	values := make([]aggregate.Summary, 0, 64)
+	unknown := false
 	err = g.Store.read(g.ctx, b.String(), b.args, func(c [][]byte) error {
 		r := sumRow{kind: integer(c[0]), code: integer(c[1]), verdict: integer(c[2]), records: integer(c[4])}
 		if !g.windows.whole {
@@ -171,7 +178,8 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 			values = make([]aggregate.Summary, 0, max(4096, len(g.read.Values)))
 		}
 		from := len(values)
-		c = c[5:]
+		unknown = unknown || integer(c[5]) > 0
+		c = c[6:]
 		for i := range g.read.Values {
 			var v aggregate.Summary
 			var err error
@@ -186,6 +194,10 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	})
 	if err != nil {
 		return false, err
+	}
+	if unknown {
+		g.names.shapesNow.Store(nil)
+		return true, nil
 	}
 	return g.give(rows, byPair, give)
 }
@@ -345,7 +357,8 @@ func (g *grouping) decide() error {
 func (q *query) upToMark(b *builder) {
 	m := &q.mark
 	most := b.arg(m.most)
-	b.add(" AND r.batch <= ", most, " AND r.batch <> ALL(ARRAY(SELECT id FROM ", q.schema, ".batches WHERE late AND through > ", b.arg(m.through), " AND id <= ", most, "))")
+	// Not r.batch alone: nearly all records meet it, and an index is of no use.
+	b.add(" AND r.batch + 0 <= ", most, " AND r.batch + 0 <> ALL(ARRAY(SELECT id FROM ", q.schema, ".batches WHERE late AND through > ", b.arg(m.through), " AND id <= ", most, "))")
 	if !m.whole() {
 		b.add(" AND (r.batch <> ", b.arg(m.batch), " OR r.ord <= ", b.arg(m.ord()), ")")
 	}

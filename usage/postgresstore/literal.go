@@ -131,3 +131,13 @@ func (q *builder) add(parts ...string) {
 		q.WriteString(p)
 	}
 }
+
+// among writes the condition that a text column has one of the values. One value
+// is written as such: the planner then knows better what it selects, and need not
+// plan each time.
+func (q *builder) among(column string, values []string) string {
+	if len(values) == 1 {
+		return column + " = " + q.arg(values[0]) + "::text"
+	}
+	return column + " = ANY(" + q.arg(texts(values)) + "::text[])"
+}

@@ -29,9 +29,13 @@ type names struct {
 	seriesOf  *intern.Cache[int64, *usage.Series]
 	shapeOf   *intern.Cache[int64, []string]
 	verdictOf *intern.Cache[int64, usage.Verdict]
+	// rollupSetOf is what the ids of rollup_sets stand for.
+	rollupSetOf *intern.Cache[int64, *usage.Series]
 
 	// classes are those of all verdicts, when they were looked up last.
 	classes atomic.Pointer[[]usage.VerdictClass]
+	// shapesNow are all shapes, when they were looked up last.
+	shapesNow atomic.Pointer[[]shape]
 
 	mu         sync.Mutex // guards the block of ids
 	next, last int64
@@ -48,6 +52,7 @@ func newNames(series int) *names {
 		shapes: intern.New[string, int64](10_000), verdicts: intern.New[usage.Verdict, int64](10_000),
 		pairOf: intern.New[int64, *usage.Series](series), seriesOf: intern.New[int64, *usage.Series](series),
 		shapeOf: intern.New[int64, []string](10_000), verdictOf: intern.New[int64, usage.Verdict](10_000),
+		rollupSetOf: intern.New[int64, *usage.Series](series),
 	}
 }
 

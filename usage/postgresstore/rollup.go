@@ -26,7 +26,7 @@ func (s *Store) ScanRollups(ctx context.Context, sel usage.RollupSelection) iter
 }
 
 // chunksAtOnce is the number of chunks that one statement reads.
-const chunksAtOnce = 4000
+const chunksAtOnce = 10_000
 
 // rollupReader is a scan of rollups under way.
 type rollupReader struct {
@@ -42,10 +42,8 @@ type rollupReader struct {
 // foundChunk is a chunk as it was read.
 type foundChunk struct {
 	place
-	tenant, meter string
-	dimensions    []byte
-	data          []byte
-	replaced      [][]byte
+	data     []byte
+	replaced [][]byte
 }
 
 type place struct{ pair, span, set int64 }
@@ -79,10 +77,8 @@ func (r *rollupReader) run() error {
 		if err != nil {
 			return err
 		}
-		for i := range found {
-			if err := r.give(&found[i]); err != nil {
-				return err
-			}
+		if err := r.give(found); err != nil {
+			return err
 		}
 		if len(found) < chunksAtOnce {
 			return nil
@@ -97,17 +93,22 @@ func (r *rollupReader) run() error {
 func (r *rollupReader) query(b *builder) {
 	b.arg(int64(r.sel.Checkpoint))
 	b.add(r.text(`SELECT x.* FROM {s}.checkpoints k CROSS JOIN (SELECT latest FROM {s}.tip WHERE one) t LEFT JOIN LATERAL (
-	SELECT r.pair, r.span, r.set, p.tenant, p.meter, d.dimensions, r.data,
+	SELECT r.pair, r.span, r.set, r.data,
 		CASE WHEN t.latest > k.at THEN ARRAY(SELECT o.data FROM {s}.replaced o
 			WHERE o.kind = r.kind AND o.pair = r.pair AND o.span = r.span AND o.set = r.set AND o.until > k.at) END AS replaced
-	FROM {s}.rollups r JOIN {s}.rollup_pairs p ON p.id = r.pair JOIN {s}.rollup_sets d ON d.id = r.set
-	WHERE r.kind = (SELECT id FROM {s}.rollup_kinds WHERE projection = `), b.arg(r.sel.Projection), " AND level = ", b.arg(int(r.sel.Level)), ")")
-	if tenants, all := r.sel.Scope.Tenants(); !all {
-		b.add(" AND p.tenant = ANY(", b.arg(texts(tenants)), "::text[])")
+	FROM {s}.rollups r WHERE r.kind = (SELECT id FROM {s}.rollup_kinds WHERE projection = `), b.arg(r.sel.Projection), " AND level = ", b.arg(int(r.sel.Level)), ")")
+	tenants, all := r.sel.Scope.Tenants()
+	if all && r.sel.Meters == nil {
+		return
+	}
+	b.add(" AND r.pair IN (SELECT id FROM ", r.schema, ".rollup_pairs WHERE true")
+	if !all {
+		b.add(" AND ", b.among("tenant", tenants))
 	}
 	if r.sel.Meters != nil {
-		b.add(" AND p.meter = ANY(", b.arg(texts(r.sel.Meters)), "::text[])")
+		b.add(" AND ", b.among("meter", r.sel.Meters))
 	}
+	b.add(")")
 }
 
 // chunks ends a query and runs it. A row without a chunk says that the checkpoint
@@ -121,10 +122,9 @@ func (r *rollupReader) chunks(b *builder) ([]foundChunk, error) {
 		if c[0] == nil {
 			return nil
 		}
-		f := foundChunk{place: place{integer(c[0]), integer(c[1]), integer(c[2])}, tenant: string(c[3]), meter: string(c[4]),
-			dimensions: slices.Clone(c[5]), data: slices.Clone(c[6])}
-		if c[7] != nil {
-			err := elements(c[7], func(e []byte) error { f.replaced = append(f.replaced, slices.Clone(e)); return nil })
+		f := foundChunk{place: place{integer(c[0]), integer(c[1]), integer(c[2])}, data: slices.Clone(c[3])}
+		if c[4] != nil {
+			err := elements(c[4], func(e []byte) error { f.replaced = append(f.replaced, slices.Clone(e)); return nil })
 			if err != nil {
 				return err
 			}
@@ -174,25 +174,34 @@ func (r *rollupReader) byKeys() error {
 		if err != nil {
 			return err
 		}
-		for i := range found {
-			if err := r.give(&found[i]); err != nil {
-				return err
-			}
+		if err := r.give(found); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// give yields the selected rows of a chunk.
-func (r *rollupReader) give(f *foundChunk) error {
-	list, err := textElements(f.dimensions)
+// give yields the selected rows of chunks. No connection is held.
+func (r *rollupReader) give(found []foundChunk) error {
+	ids := make([]int64, len(found))
+	for i := range found {
+		ids[i] = found[i].set
+	}
+	in := pgxSession{r.pool}
+	sets, err := resolve(r.ctx, in, r.names.rollupSetOf, r.sql.rollupSetsByID, ids, decodeSeries)
 	if err != nil {
 		return err
 	}
-	series, err := newSeries(f.tenant, f.meter, list)
-	if err != nil {
-		return err
+	for i := range found {
+		if err := r.giveChunk(&found[i], sets[found[i].set]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// giveChunk yields the selected rows of a chunk.
+func (r *rollupReader) giveChunk(f *foundChunk, series *usage.Series) error {
 	for i := range 1 + len(f.replaced) {
 		data := f.data
 		if i > 0 {

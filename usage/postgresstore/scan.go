@@ -304,7 +304,7 @@ func (r *reader) chain() error {
 		part := func(source, id string) {
 			b.add("SELECT k.tenant, k.", source, " AS source, k.", id, " AS id FROM ", r.schema, ".corrections k JOIN ", r.schema, ".batches kb ON kb.id = k.batch WHERE kb.base + k.ord <= ", b.arg(int64(r.mark.mark)))
 			if r.tenants != nil {
-				b.add(" AND k.tenant = ANY(", b.arg(texts(r.tenants)), "::text[])")
+				b.add(" AND ", b.among("k.tenant", r.tenants))
 			}
 		}
 		part("source", "id")

@@ -65,6 +65,20 @@ func (s *Store) query(ctx context.Context, sel *usage.Selection) (*query, error)
 			return nil, err
 		}
 	}
+	if m.starts {
+		// No record but a void, which has no start, lies outside of these bounds.
+		// So a range that takes them all in is no condition, and one beside them
+		// need not be asked about.
+		if sel.Class == usage.Plain || q.meters != nil || q.from > voidStart {
+			q.empty = q.empty || q.to <= m.first || q.from > m.last
+			if q.from <= m.first {
+				q.from = voidStart + 1
+			}
+			if q.to > m.last {
+				q.to = math.MaxInt64
+			}
+		}
+	}
 	q.empty = q.empty || q.lo >= q.hi || q.from >= q.to
 	if q.empty || m.corrections == 0 {
 		return q, nil
@@ -112,10 +126,10 @@ func (q *query) recorded(ctx context.Context) error {
 func (q *query) pairsWanted(b *builder) string {
 	var list []string
 	if q.tenants != nil {
-		list = append(list, "tenant = ANY("+b.arg(texts(q.tenants))+"::text[])")
+		list = append(list, b.among("tenant", q.tenants))
 	}
 	if q.meters != nil {
-		list = append(list, "meter = ANY("+b.arg(texts(q.meters))+"::text[])")
+		list = append(list, b.among("meter", q.meters))
 	}
 	if list == nil {
 		return ""

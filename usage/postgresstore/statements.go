@@ -6,6 +6,7 @@ type statements struct {
 	findSeries, findPairs, findShapes, allVerdicts  string
 	newPairs, newSeries, newShapes, newVerdicts     string
 	seriesByID, pairsByID, shapesByID, verdictsByID string
+	rollupSetsByID                                  string
 	lookUp, targets, targetsBooked                  string
 	lockState, settle                               string
 	look, lookAtTime                                string
@@ -51,6 +52,8 @@ func newStatements(s *Store) statements {
 		pairsByID:    t(`SELECT id::text, tenant::text, meter::text FROM {s}.pairs WHERE id = ANY($1::bigint[])`),
 		shapesByID:   t(`SELECT id::text, names::text FROM {s}.shapes WHERE id = ANY($1::bigint[])`),
 		verdictsByID: t(`SELECT id::text, state::text, billable::text, version::text FROM {s}.verdicts WHERE id = ANY($1::bigint[])`),
+
+		rollupSetsByID: t(`SELECT x.id::text, p.tenant::text, p.meter::text, x.dimensions::text FROM {s}.rollup_sets x JOIN {s}.rollup_pairs p ON p.id = x.pair WHERE x.id = ANY($1::bigint[])`),
 
 		lookUp: t(`SELECT u.at::text, ` + bookedColumns + `
 			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY u(tenant, source, id, at)

@@ -71,9 +71,11 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		catalogs: intern.New[string, *catalog](16),
 	}
 	s.mode = []any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}
-	if pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		// That protocol knows texts only, and reads want numbers as they are.
-		s.mode = append(s.mode, pgx.QueryExecModeExec)
+	switch pool.Config().ConnConfig.DefaultQueryExecMode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+		// These give texts only, and reads want numbers as they are. What comes
+		// nearest knows what a statement returns and prepares none.
+		s.mode = append(s.mode, pgx.QueryExecModeCacheDescribe)
 	}
 	if err := pool.QueryRow(ctx, "SELECT current_setting('default_transaction_isolation')").Scan(&s.isolation); err != nil {
 		return nil, fault("open", err)
