@@ -2,8 +2,9 @@ package postgresstore
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/usagebook/usagebook/rules"
@@ -15,8 +16,20 @@ import (
 // It never changes: an extended one takes its place.
 type catalog struct {
 	series []*usage.Series
-	ids    string // an array, in the same order
+	ids    []int64 // in the same order
+	array  string  // of the ids
 	known  map[int64]bool
+}
+
+// all yields the series with their ids.
+func (c *catalog) all() iter.Seq2[int64, *usage.Series] {
+	return func(yield func(int64, *usage.Series) bool) {
+		for i, s := range c.series {
+			if !yield(c.ids[i], s) {
+				return
+			}
+		}
+	}
 }
 
 // mostCatalog is the most series of a catalog.
@@ -59,7 +72,6 @@ func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
 	}
 	b.add(" LIMIT ", b.arg(mostCatalog+1))
 	c := &catalog{known: map[int64]bool{}}
-	var ids []int64
 	err := s.read(ctx, b.String(), b.args, func(row [][]byte) error {
 		dims, err := textElements(row[3])
 		if err != nil {
@@ -75,17 +87,16 @@ func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
 		} else {
 			s.names.seriesOf.Put(id, series)
 		}
-		ids = append(ids, id)
-		c.series, c.known[id] = append(c.series, series), true
+		c.ids, c.series, c.known[id] = append(c.ids, id), append(c.series, series), true
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(ids) > mostCatalog {
+	if len(c.ids) > mostCatalog {
 		c = nil
 	} else {
-		c.ids = ints(ids)
+		c.array = ints(c.ids)
 	}
 	s.catalogs.Put(key, c)
 	return c, nil
@@ -99,30 +110,18 @@ func (s *Store) extend(q *query, c *catalog, more map[int64]*usage.Series) {
 	if now, ok := s.catalogs.Get(key); !ok || now != c {
 		return // somebody else did
 	}
-	next := &catalog{series: slices.Clone(c.series), known: make(map[int64]bool, len(c.known)+len(more))}
-	for id := range c.known {
-		next.known[id] = true
-	}
-	var ids array
+	next := &catalog{series: slices.Clone(c.series), ids: slices.Clone(c.ids), known: maps.Clone(c.known)}
 	for id, series := range more {
 		if !next.known[id] {
 			next.known[id] = true
-			next.series = append(next.series, series)
-			ids.int(id)
+			next.ids, next.series = append(next.ids, id), append(next.series, series)
 		}
 	}
 	if len(next.series) > mostCatalog {
 		s.catalogs.Put(key, nil)
 		return
 	}
-	list := strings.TrimSuffix(c.ids, "}")
-	if added := strings.TrimSuffix(strings.TrimPrefix(ids.String(), "{"), "}"); added != "" {
-		if list != "{" {
-			list += ","
-		}
-		list += added
-	}
-	next.ids = list + "}"
+	next.array = ints(next.ids)
 	s.catalogs.Put(key, next)
 }
 

@@ -143,7 +143,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		b.add(" JOIN ", g.schema, ".batches b ON b.id = r.batch")
 	}
 	if g.catalog != nil {
-		b.add(" LEFT JOIN unnest(", b.arg(g.catalog.ids), "::bigint[], ", b.arg(ints(g.kind)), "::bigint[]) m(series, kind) ON m.series = r.series")
+		b.add(" LEFT JOIN unnest(", b.arg(g.catalog.array), "::bigint[], ", b.arg(ints(g.kind)), "::bigint[]) m(series, kind) ON m.series = r.series")
 	}
 	b.add(" WHERE true")
 	g.events(&b, nil)

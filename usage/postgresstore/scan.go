@@ -47,6 +47,8 @@ type reader struct {
 	yield func(*usage.Stored, error) bool
 	// keeps remembers what Selection.Series said of each series.
 	keeps map[int64]bool
+	// unwanted are the series known not to be wanted, as an array.
+	unwanted string
 }
 
 func (r *reader) run() error {
@@ -62,11 +64,50 @@ func (r *reader) run() error {
 		}
 		return r.chain()
 	case r.sel.Order == usage.ByStart:
+		if err := r.decide(); err != nil {
+			return err
+		}
 		return r.byStart()
 	case r.sel.Order == usage.BySequence || r.lo > 0 || r.tenants == nil && r.meters == nil && r.from == math.MinInt64 && r.to == math.MaxInt64:
 		return r.bySequence()
 	}
+	if err := r.decide(); err != nil {
+		return err
+	}
 	return r.byPair()
+}
+
+// decide asks Selection.Series about the series of the tenants and meters in
+// question, as far as they are known, so that the records of those that are not
+// wanted stay in the database.
+func (r *reader) decide() error {
+	if r.sel.Series == nil || r.tenants == nil && r.meters == nil {
+		return nil
+	}
+	c, err := r.catalog(r.ctx, r.query)
+	if err != nil || c == nil {
+		return err
+	}
+	var list array
+	r.keeps = make(map[int64]bool, len(c.series))
+	for id, s := range c.all() {
+		keep := r.sel.Series(s)
+		if r.keeps[id] = keep; !keep {
+			list.int(id)
+		}
+	}
+	if len(list.b) > 0 {
+		r.unwanted = list.String()
+	}
+	return nil
+}
+
+// wanted writes the condition that a record is of no series that is known not to
+// be wanted.
+func (r *reader) wanted(b *builder) {
+	if r.unwanted != "" {
+		b.add(" AND NOT EXISTS (SELECT FROM unnest(", b.arg(r.unwanted), "::bigint[]) m(id) WHERE m.id = r.series)")
+	}
 }
 
 // row is a record as it was read.
@@ -402,6 +443,7 @@ func (r *reader) byStart() error {
 		q.events(&b, nil)
 		r.settledPart(&b, r.lo, r.hi)
 		r.class(&b)
+		r.wanted(&b)
 		r.hint(&b)
 		r.resume(&b, after)
 		b.add(" ORDER BY r.start, r.source, r.id, r.tenant LIMIT ", b.arg(page))
@@ -528,6 +570,7 @@ func (r *reader) ofPairs(pairs []int64, limit int, order func(*builder)) ([]*row
 	r.events(&b, pairs)
 	r.settledPart(&b, r.lo, r.hi)
 	r.class(&b)
+	r.wanted(&b)
 	r.hint(&b)
 	if order != nil {
 		order(&b)

@@ -163,7 +163,9 @@ func (q *query) settledPart(b *builder, lo, hi int64) {
 	}
 }
 
-// hint writes what the database can decide of the selection's filter.
+// hint writes what the database can decide of the selection's filter from a record
+// alone. What its series decides, the meter and the dimensions, Selection.Series
+// says too.
 func (q *query) hint(b *builder) {
 	if q.sel.Filter == nil {
 		return
@@ -192,8 +194,6 @@ func (q *query) hint(b *builder) {
 		default:
 			if value, ok := strings.CutPrefix(name, "values/"); ok && quotable(value) {
 				columns[name] = sqlfilter.Column{SQL: q.value(value), Kind: sqlfilter.KindNumeric}
-			} else if dimension, ok := strings.CutPrefix(name, "dimensions/"); ok && quotable(dimension) {
-				columns[name] = sqlfilter.Column{SQL: q.dimension(dimension), Kind: sqlfilter.KindText}
 			}
 		}
 	}
@@ -224,10 +224,4 @@ func (q *query) value(name string) string {
 	shapes := "FROM " + q.schema + ".shapes WHERE "
 	return "CASE WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + "names[1] = " + n + ")) THEN r.value" +
 		" WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + n + " = ANY(names[2:]))) THEN r.more[(SELECT array_position(names, " + n + ") - 1 " + shapes + "id = r.shape)] END"
-}
-
-// dimension writes the value of a dimension of a record r.
-func (q *query) dimension(name string) string {
-	// Names stand at odd places; a value that reads like a name does not count.
-	return "SELECT d.dimensions[i + 1] FROM " + q.schema + ".series d, generate_series(1, cardinality(d.dimensions), 2) i WHERE d.id = r.series AND d.dimensions[i] = " + quote(name)
 }
