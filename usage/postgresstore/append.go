@@ -229,7 +229,7 @@ func noRows(int, [][]byte) error { return nil }
 func byIdentity(b *usage.Batch, at []int) {
 	slices.SortFunc(at, func(x, y int) int {
 		p, q := &b.At(x).Record, &b.At(y).Record
-		return cmp.Or(strings.Compare(p.Tenant, q.Tenant), strings.Compare(p.Source, q.Source), strings.Compare(p.ID, q.ID))
+		return cmp.Or(strings.Compare(p.ID, q.ID), strings.Compare(p.Source, q.Source), strings.Compare(p.Tenant, q.Tenant))
 	})
 }
 
@@ -427,7 +427,7 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	}
 	q.add("\nUNION ALL\nSELECT NULL, NULL, NULL, NULL, u.ord::text, NULL, ", bookedColumns, " FROM ")
 	unnest(keys)
-	q.add(" JOIN ", s.schema, ".records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id", s.text(bookedJoins),
+	q.add(" CROSS JOIN LATERAL (SELECT * FROM ", s.schema, ".records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1) r", s.text(bookedJoins),
 		"\n\tWHERE (SELECT ords FROM d) IS NOT NULL AND u.ord = ANY((SELECT ords FROM d)::int[])")
 	return ins
 }

@@ -55,9 +55,11 @@ func newStatements(s *Store) statements {
 
 		rollupSetsByID: t(`SELECT x.id::text, p.tenant::text, p.meter::text, x.dimensions::text FROM {s}.rollup_sets x JOIN {s}.rollup_pairs p ON p.id = x.pair WHERE x.id = ANY($1::bigint[])`),
 
+		// One look-up of the index for each, however few records there were when the
+		// statement was planned: LIMIT keeps a join from reading the table.
 		lookUp: t(`SELECT u.at::text, ` + bookedColumns + `
 			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY u(tenant, source, id, at)
-			JOIN {s}.records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id` + bookedJoins),
+			CROSS JOIN LATERAL (SELECT * FROM {s}.records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1) r` + bookedJoins),
 		// The corrections of the targets, the corrections of these, and so on to the
 		// heads of the chains.
 		targets: t(`WITH RECURSIVE up AS (
@@ -70,7 +72,7 @@ func newStatements(s *Store) statements {
 			SELECT tenant::text, target_source::text, target_id::text, source::text, id::text, kind::text FROM up`),
 		targetsBooked: t(`SELECT u.at::text, r.batch::text, r.ord::text, r.kind::text
 			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY u(tenant, source, id, at)
-			JOIN {s}.records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id`),
+			CROSS JOIN LATERAL (SELECT * FROM {s}.records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1) r`),
 
 		lockState: t(`SELECT through::text FROM {s}.state FOR UPDATE`),
 		settle:    t(settleSQL),
