@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -57,7 +58,7 @@ func fault(call string, err error) error {
 		}
 	}
 	kind := usage.ErrUnavailable
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code[:2] == "54" { // a limit of the server
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && strings.HasPrefix(pg.Code, "54") { // a limit of the server
 		kind = usage.ErrTooLarge
 	}
 	return fmt.Errorf("postgresstore: %s: %w: %w", call, kind, err)

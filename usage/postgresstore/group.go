@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"strings"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -147,9 +146,6 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	}
 	b.add(" WHERE true")
 	g.events(&b, nil)
-	if g.from == math.MinInt64 {
-		b.add(" AND r.start > ", fmt.Sprint(int64(voidStart)))
-	}
 	if interval {
 		g.settledPart(&b, g.lo, g.hi)
 	} else {

@@ -120,6 +120,19 @@ func TestMigrateInAGivenSchema(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestOpenRefusesOtherEncodings(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Shared(t, 0).Database(t)
+	admin := newPool(t, url, nil)
+	name := admin.Config().ConnConfig.Database + "_latin"
+	_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING LATIN1")
+	require.NoError(t, err)
+	pool := newPool(t, url, func(c *pgxpool.Config) { c.ConnConfig.Database = name })
+	_, err = postgresstore.Open(t.Context(), pool, nil)
+	require.ErrorIs(t, err, usage.ErrInvalid)
+	require.ErrorContains(t, err, "LATIN1")
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, pgtest.Shared(t, 0).Database(t), nil)

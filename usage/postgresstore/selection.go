@@ -71,7 +71,11 @@ func (s *Store) query(ctx context.Context, sel *usage.Selection) (*query, error)
 		// need not be asked about.
 		if sel.Class == usage.Plain || q.meters != nil || q.from > voidStart {
 			q.empty = q.empty || q.to <= m.first || q.from > m.last
-			if q.from <= m.first {
+			switch {
+			case q.from > m.first:
+			case sel.Class == usage.Plain || q.meters != nil:
+				q.from = math.MinInt64 // voids are left out by other conditions
+			default:
 				q.from = voidStart + 1
 			}
 			if q.to > m.last {

@@ -59,6 +59,10 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 	if err != nil {
 		return nil, fmt.Errorf("postgresstore: open: %w options: %w", usage.ErrInvalid, err)
 	}
+	isolation, err := checkServer(ctx, pool)
+	if err != nil {
+		return nil, fault("open", err)
+	}
 	if err := migrate(ctx, pool, &o); err != nil {
 		if mismatch := (*SchemaError)(nil); errors.As(err, &mismatch) {
 			return nil, fmt.Errorf("postgresstore: open: %w", err)
@@ -66,7 +70,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		return nil, fault("open", err)
 	}
 	s := &Store{
-		pool: pool, schema: ident(o.Schema),
+		pool: pool, schema: ident(o.Schema), isolation: isolation,
 		moments:  intern.New[uint64, moment](256),
 		catalogs: intern.New[string, *catalog](16),
 	}
@@ -77,13 +81,31 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		// nearest knows what a statement returns and prepares none.
 		s.mode = append(s.mode, pgx.QueryExecModeCacheDescribe)
 	}
-	if err := pool.QueryRow(ctx, "SELECT current_setting('default_transaction_isolation')").Scan(&s.isolation); err != nil {
-		return nil, fault("open", err)
-	}
 	s.settler.turn, s.settler.floor = make(chan struct{}, 1), math.MinInt64
 	s.names = newNames(o.Series)
 	s.sql = newStatements(s)
 	return s, nil
+}
+
+// leastServer is the oldest version of PostgreSQL that the statements are for.
+const leastServer = 130_000
+
+// checkServer refuses what the statements are not for, and returns the isolation
+// level that transactions have where none is asked for.
+func checkServer(ctx context.Context, pool *pgxpool.Pool) (isolation string, err error) {
+	var version int
+	var encoding string
+	err = pool.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), current_setting('default_transaction_isolation')").
+		Scan(&version, &encoding, &isolation)
+	switch {
+	case err != nil:
+		return "", err
+	case version < leastServer:
+		return "", fmt.Errorf("%w: the server is of version %d, 13 or later is needed", usage.ErrInvalid, version/10_000)
+	case encoding != "UTF8":
+		return "", fmt.Errorf("%w: the encoding of the database is %s, UTF8 is needed", usage.ErrInvalid, encoding)
+	}
+	return isolation, nil
 }
 
 // Close ends the use of the store: calls that are under way end as they would
