@@ -42,9 +42,9 @@ func open(t testing.TB, pool *pgxpool.Pool, opts *postgresstore.Options) *postgr
 	return s
 }
 
-func contract(t *testing.T, configure func(*pgxpool.Config)) {
+func contract(t *testing.T, version int, configure func(*pgxpool.Config)) {
 	t.Helper()
-	server := pgtest.Shared(t, 0)
+	server := pgtest.Shared(t, version)
 	urls := map[usage.Store]string{}
 	storetest.Run(t, func(t testing.TB) usage.Store {
 		url := server.Database(t)
@@ -60,14 +60,21 @@ func contract(t *testing.T, configure func(*pgxpool.Config)) {
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	contract(t, nil)
+	contract(t, 0, nil)
+}
+
+// The system's PostgreSQL is one of a few years ago; this is the newest that there
+// is a package of.
+func TestContractOnNewestServer(t *testing.T) {
+	t.Parallel()
+	contract(t, 18, nil)
 }
 
 // One connection is all that a call may take: who holds one and wants another
 // waits for ever.
 func TestContractOfOneConnection(t *testing.T) {
 	t.Parallel()
-	contract(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	contract(t, 0, func(c *pgxpool.Config) { c.MaxConns = 1 })
 }
 
 // Hosts behind a proxy of connections have modes of their own. The kit as a whole
@@ -81,7 +88,7 @@ func TestContractOfModes(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			contract(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
+			contract(t, 0, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
 		})
 	}
 }
@@ -95,62 +102,66 @@ func TestModes(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
-			model, err := usage.New(memstore.New(nil), &usage.Options{Now: b.clock.Now})
-			require.NoError(t, err)
-			both := func(records ...usage.Record) {
-				t.Helper()
-				want, wantErr := model.Append(t.Context(), records...)
-				got, err := b.book.Append(t.Context(), records...)
-				require.Equal(t, wantErr, err)
-				for i := range want.Entries {
-					require.Equal(t, want.Entries[i].Outcome, got.Entries[i].Outcome)
-				}
-			}
-			var all []usage.Record
-			for i := range 40 {
-				r := use(fmt.Sprintf("%d \"q\" \\ '", i), int64(i))
-				r.Start = epoch.Add(time.Duration(i) * 20 * time.Minute)
-				r.Dimensions = r.Dimensions.With("host", fmt.Sprint(i%3))
-				if i%2 == 0 {
-					r.End, r.Values = r.Start.Add(time.Hour), r.Values.With("cost", decimal.New(int64(i), -2))
-				}
-				all = append(all, r)
-			}
-			both(all...)
-			both(all[3], use("0 \"q\" \\ '", 99), voidOf("v", all[5]), voidOf("w", all[5]))
-			b.clock.advance(time.Hour)
-			ask := func() {
-				t.Helper()
-				for _, q := range []usage.Query{
-					{Measures: []usage.Measure{{Of: "quantity"}, {Of: "cost"}}, GroupBy: []string{"host"}, Window: aggregate.Window{Unit: aggregate.Month}},
-					{Filter: "host eq '1' and values/quantity gt 3 and id ne 'x'", OrderBy: "start desc"},
-					{Filter: "values/cost ge 0.1 or region eq 'us'", PageSize: 7},
-					{On: usage.RecordedTime, From: epoch, To: epoch.Add(time.Minute), Measures: []usage.Measure{{Aggregation: usage.CountDistinct, Of: "host"}}},
-				} {
-					want, err := model.Query(t.Context(), usage.ForTenant("acme"), q)
-					require.NoError(t, err)
-					got, err := b.book.Query(t.Context(), usage.ForTenant("acme"), q)
-					require.NoError(t, err)
-					require.Equal(t, shown(want.Rows), shown(got.Rows))
-				}
-			}
-			ask()
-			for _, book := range []*usage.Book{model, b.book} {
-				_, err := book.Roll(t.Context())
-				require.NoError(t, err)
-			}
-			ask()
-			task := &usage.Task{Kind: "job", ID: "1", Owner: "o", Key: "k", Created: epoch, Due: epoch, Head: []byte{0, 1}, Body: []byte("body")}
-			require.NoError(t, b.store.PutTask(t.Context(), task))
-			claimed, err := b.store.ClaimTask(t.Context(), "job", epoch, time.Minute)
-			require.NoError(t, err)
-			require.Equal(t, []byte("body"), claimed.Body)
-			list, err := b.store.Tasks(t.Context(), usage.TaskSelection{Kind: "job", Owner: "o", Key: "k", Pending: true, Limit: 5})
-			require.NoError(t, err)
-			require.Len(t, list, 1)
+			everyStatement(t, newBench(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
 		})
 	}
+}
+
+// everyStatement holds a store against one in memory.
+func everyStatement(t *testing.T, b *bench) {
+	model, err := usage.New(memstore.New(nil), &usage.Options{Now: b.clock.Now})
+	require.NoError(t, err)
+	both := func(records ...usage.Record) {
+		t.Helper()
+		want, wantErr := model.Append(t.Context(), records...)
+		got, err := b.book.Append(t.Context(), records...)
+		require.Equal(t, wantErr, err)
+		for i := range want.Entries {
+			require.Equal(t, want.Entries[i].Outcome, got.Entries[i].Outcome)
+		}
+	}
+	var all []usage.Record
+	for i := range 40 {
+		r := use(fmt.Sprintf("%d \"q\" \\ '", i), int64(i))
+		r.Start = epoch.Add(time.Duration(i) * 20 * time.Minute)
+		r.Dimensions = r.Dimensions.With("host", fmt.Sprint(i%3))
+		if i%2 == 0 {
+			r.End, r.Values = r.Start.Add(time.Hour), r.Values.With("cost", decimal.New(int64(i), -2))
+		}
+		all = append(all, r)
+	}
+	both(all...)
+	both(all[3], use("0 \"q\" \\ '", 99), voidOf("v", all[5]), voidOf("w", all[5]))
+	b.clock.advance(time.Hour)
+	ask := func() {
+		t.Helper()
+		for _, q := range []usage.Query{
+			{Measures: []usage.Measure{{Of: "quantity"}, {Of: "cost"}}, GroupBy: []string{"host"}, Window: aggregate.Window{Unit: aggregate.Month}},
+			{Filter: "host eq '1' and values/quantity gt 3 and id ne 'x'", OrderBy: "start desc"},
+			{Filter: "values/cost ge 0.1 or region eq 'us'", PageSize: 7},
+			{On: usage.RecordedTime, From: epoch, To: epoch.Add(time.Minute), Measures: []usage.Measure{{Aggregation: usage.CountDistinct, Of: "host"}}},
+		} {
+			want, err := model.Query(t.Context(), usage.ForTenant("acme"), q)
+			require.NoError(t, err)
+			got, err := b.book.Query(t.Context(), usage.ForTenant("acme"), q)
+			require.NoError(t, err)
+			require.Equal(t, shown(want.Rows), shown(got.Rows))
+		}
+	}
+	ask()
+	for _, book := range []*usage.Book{model, b.book} {
+		_, err := book.Roll(t.Context())
+		require.NoError(t, err)
+	}
+	ask()
+	task := &usage.Task{Kind: "job", ID: "1", Owner: "o", Key: "k", Created: epoch, Due: epoch, Head: []byte{0, 1}, Body: []byte("body")}
+	require.NoError(t, b.store.PutTask(t.Context(), task))
+	claimed, err := b.store.ClaimTask(t.Context(), "job", epoch, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, []byte("body"), claimed.Body)
+	list, err := b.store.Tasks(t.Context(), usage.TaskSelection{Kind: "job", Owner: "o", Key: "k", Pending: true, Limit: 5})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
 }
 
 func shown(rows []usage.Row) []string {
