@@ -2,7 +2,8 @@
 // memory and to what must survive a crash. It has nothing but tests, in a module
 // of its own because they need every store at once:
 //
-//   - compare: one history, the same answers to 2,000 questions;
+//   - compare: one history, the same answers to 2,000 questions, and to fewer of
+//     them under the race detector;
 //   - kill: a process that appends, and PostgreSQL itself, are killed at random
 //     moments. What was acknowledged is there once, nothing is half there, what
 //     is sent again changes nothing, rollups equal raw records;

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -33,6 +34,8 @@ type journal struct {
 	parts   []map[int]int
 	held    []int // by writer: batches before it were acknowledged and found whole
 	landed  int   // batches that were there although nobody had been told
+
+	rolled atomic.Int64 // steps of the rollups that were made
 }
 
 func newJournal(seed uint64, writers int) *journal {
