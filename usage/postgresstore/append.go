@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -326,10 +325,10 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 		}
 	}
 	q := &ins.sql
-	type column struct{ name, source, typ, expr string }
+	type column struct{ name, source, expr string }
 	var cols []column // of the function unnest
 	add := func(a *array, name, typ, expr string) {
-		cols = append(cols, column{name, q.arg(a.String()) + "::" + typ, typ, expr})
+		cols = append(cols, column{name, q.arg(a.String()) + "::" + typ, expr})
 	}
 	add(&tenant, "tenant", "text[]", "u.tenant")
 	add(&source, "source", "text[]", "u.source")
@@ -495,5 +494,3 @@ func (s *Store) lookUpStatement(b *usage.Batch, at []int) statement {
 	}
 	return statement{s.sql.lookUp, []any{tenant.String(), source.String(), id.String()}}
 }
-
-var errRaced = fmt.Errorf("%w: others kept booking the same records or corrections of the same targets", usage.ErrUnavailable)

@@ -3,11 +3,15 @@ package postgresstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/usagebook/usagebook/usage"
 )
+
+// errRaced is unlikely: others won every race for as long as was tried.
+var errRaced = fmt.Errorf("%w: others kept booking the same records or corrections of the same targets", usage.ErrUnavailable)
 
 // bookLinked books a batch whose records do not stand alone: it has corrections,
 // or is to be booked wholly or not at all. The session is a transaction. What is

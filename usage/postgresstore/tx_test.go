@@ -411,6 +411,37 @@ func TestOpenTransactionsHoldNobodyUp(t *testing.T) {
 	b.counts(t, "3", "2")
 }
 
+// A pool of one connection, which the host's transaction has.
+func TestAppendTxTakesNoOtherConnection(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, begin func(t testing.TB, b *bench) booking) {
+		b := newBench(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+		_, err := b.book.Append(t.Context(), use("old", 1), use("older", 2))
+		require.NoError(t, err)
+		done := make(chan error, 1)
+		go func() {
+			tx := begin(t, b)
+			fresh := use("new", 4)
+			fresh.Meter, fresh.Values = "other", fresh.Values.With("cost", decimal.NewFromInt(1))
+			_, err := tx.append(fresh, use("old", 1), voidOf("v", use("older", 2)))
+			if err == nil {
+				_, err = tx.append(use("old", 9))
+				if errors.Is(err, usage.ErrConflict) {
+					err = tx.commit()
+				}
+			}
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+		case <-time.After(20 * time.Second):
+			t.Fatal("the call waits for a connection")
+		}
+		b.counts(t, "5", "2")
+	})
+}
+
 // A transaction that a host has ended must not be written to: its connection is
 // somebody else's by now.
 func TestAppendTxAfterTheEnd(t *testing.T) {

@@ -1,0 +1,17 @@
+package postgresstore
+
+import "github.com/usagebook/usagebook/aggregate"
+
+// What tests outside of the package look into.
+
+// ArrayOf writes an array of texts.
+func ArrayOf(list []string) string { return texts(list) }
+
+// TextsOf reads what PostgreSQL writes of one.
+func TextsOf(b []byte) ([]string, error) { return unquote(b) }
+
+// NumberOf and SumOf read numbers in the binary format.
+func NumberOf(b []byte) (aggregate.Number, error) { return number(b) }
+
+// SumOf is NumberOf for sums.
+func SumOf(b []byte) (aggregate.Sum, error) { return sum(b) }
