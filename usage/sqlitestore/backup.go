@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/usagebook/usagebook/usage"
 )
@@ -57,9 +58,17 @@ func (s *Store) backup(ctx context.Context, path string) error {
 	if err := syncPath(partial); err != nil {
 		return err
 	}
-	// A link fails where a file has come to be in the meantime.
-	if err := os.Link(partial, path); err != nil {
-		return err
+	// A link, unlike a new name, fails where a file has come to be in the meantime;
+	// not all file systems have them.
+	if err := os.Link(partial, path); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", usage.ErrInvalid, err)
+	} else if err != nil {
+		if err := os.Rename(partial, path); err != nil {
+			return err
+		}
+	}
+	if runtime.GOOS == "windows" {
+		return nil // folders can't be synced there
 	}
 	return syncPath(filepath.Dir(path))
 }

@@ -28,8 +28,8 @@ func (s *Store) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, err
 func (s *Store) state(ctx context.Context, c *conn, at usage.AsOf) (state usage.State, err error) {
 	// The newest of both at once: it is nearly always what is asked for.
 	const newest = "SELECT l.first, l.records, l.recorded, l.crc, c.at, c.replaced_at, c.coverage, c.crc" +
-		" FROM (SELECT first, records, recorded, crc FROM usagebook_log ORDER BY first DESC LIMIT 1) l" +
-		" LEFT JOIN (SELECT at, replaced_at, coverage, crc FROM usagebook_checkpoints ORDER BY at DESC LIMIT 1) c"
+		" FROM usagebook_log l LEFT JOIN usagebook_checkpoints c ON c.at = (SELECT max(at) FROM usagebook_checkpoints)" +
+		" WHERE l.first = (SELECT max(first) FROM usagebook_log)"
 	var l logEntry
 	var held heldCheckpoint
 	found, err := c.one(ctx, newest, nil, func(r *rows) {

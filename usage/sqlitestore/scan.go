@@ -48,10 +48,10 @@ func (s *Store) scan(ctx context.Context, sel *usage.Selection, yield func(*usag
 // reader is a scan under way.
 type reader struct {
 	*query
-	ctx   context.Context
-	yield func(*usage.Stored) bool
-	entry logEntry // the last one that was looked up
-	found []*usage.Stored
+	ctx     context.Context
+	yield   func(*usage.Stored) bool
+	entries []logEntry // of the log, those that were looked up, in order
+	found   []*usage.Stored
 }
 
 // Rows that are read before they are yielded: few at first, for who wants few,
@@ -162,19 +162,31 @@ func (r *reader) stored(c *conn, w *row) (*usage.Stored, error) {
 	return out, nil
 }
 
+// mostEntries is how many entries of the log a scan remembers: records that lie
+// together were booked in many batches, the same ones again and again.
+const mostEntries = 4096
+
 // recorded returns when a record was booked.
 func (r *reader) recorded(c *conn, seq int64) (int64, error) {
-	if seq < r.entry.first || seq > r.entry.last() || r.entry.records == 0 {
-		e, found, err := entryOf(r.ctx, c, seq)
-		if err != nil {
-			return 0, err
-		}
-		if !found || seq > e.last() {
-			return 0, damaged("record %d is not in the log", seq)
-		}
-		r.entry = e
+	i, found := slices.BinarySearchFunc(r.entries, seq, func(l logEntry, seq int64) int { return cmp.Compare(l.first, seq) })
+	if !found {
+		i--
 	}
-	return r.entry.recorded, nil
+	if i >= 0 && seq <= r.entries[i].last() {
+		return r.entries[i].recorded, nil
+	}
+	l, found, err := entryOf(r.ctx, c, seq)
+	if err != nil {
+		return 0, err
+	}
+	if !found || seq > l.last() {
+		return 0, damaged("record %d is not in the log", seq)
+	}
+	if len(r.entries) == mostEntries {
+		r.entries, i = r.entries[:0], -1
+	}
+	r.entries = slices.Insert(r.entries, i+1, l)
+	return l.recorded, nil
 }
 
 // get reads the record at a place, which must be there.
