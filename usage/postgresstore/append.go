@@ -437,7 +437,6 @@ type insertHead struct {
 	ords      map[int]bool // of the rows that were inserted; nil: all or none
 	gone      map[int]bool // places of those that were booked before
 	isolation string
-	batch     int64
 	links     int
 }
 
@@ -447,9 +446,6 @@ func (h *insertHead) read(c [][]byte) error {
 		return err
 	}
 	h.inserted, h.isolation = int(n), string(c[2])
-	if h.batch, err = parseInt(c[3]); err != nil {
-		return err
-	}
 	if c[4] != nil {
 		n, err := parseInt(c[4])
 		if err != nil {

@@ -40,18 +40,18 @@
 // one short transaction, under a lock that nobody else holds for longer, it gives
 // the batches that are committed and have no place the next one. A plain query so
 // sees everything that is committed, Sequence and Recorded follow the order of
-// settling, without gaps, and a range of recorded time that has ended is complete
-// and never grows, though a transaction that began in it be committed days later:
-// what that booked is recorded when it is settled. Nobody waits for a transaction
-// that is open, but for one that books the same identity or corrects the same
-// record.
+// settling, and a range of recorded time that has ended is complete and never
+// grows, though a transaction that began in it be committed days later: what that
+// booked is recorded when it is settled. Nobody waits for a transaction that is
+// open, but for one that books the same identity or corrects the same record.
 //
 // The clocks of processes need not agree: Recorded is the greatest of the clock of
 // the Book that booked the batch and all that was recorded or settled before.
 //
 // # What the database does
 //
-// Appending is one statement a batch, with the unique key deciding what is new. A
+// Appending is one statement a batch, with the unique key deciding what is new.
+// Sequences have no gaps but where two batches race for the same identities. A
 // batch with corrections, or one that is all or nothing, takes a transaction of
 // four. Grouping, filtering, cutting time into windows, sums, least and greatest
 // run in the database as numeric, which is exact; sums have as many digits as they
@@ -113,8 +113,7 @@
 //     one;
 //   - WITH that writes, which makes an append one round trip; SAVEPOINT in batches
 //     with corrections;
-//   - the columns xmin and ctid, for what AppendTx may remember of names and for
-//     closing gaps between sequences;
+//   - the column xmin, for what AppendTx may remember of names;
 //   - width_bucket over an array for windows of other zones, unnest of several
 //     arrays, partial indexes, advisory locks and DDL in a transaction for
 //     migrations.
