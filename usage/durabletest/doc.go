@@ -9,6 +9,8 @@
 //     is sent again changes nothing, rollups equal raw records;
 //   - cut: the connection breaks around the commit. The error says that nobody
 //     knows, and sending again is safe;
+//   - deadlock: the server ends a statement of the store because of a transaction of
+//     the host. The store tries again, and nobody hears of it;
 //   - processes: several processes write, roll, work on jobs and read at once.
 //
 // Three nouns: a script is what writers send, the same for the same seed, so that

@@ -376,14 +376,14 @@ func (s *sharing) ranges(book *usage.Book, all []look, records int) {
 		}
 	}
 	require.Lenf(t, seen, records, "seed %d: records in ranges", s.seed)
-	require.Greaterf(t, filled, 3, "seed %d: of %d ranges so few have records that nothing was shown", s.seed, len(all))
+	require.Greaterf(t, filled, 1, "seed %d: of %d ranges so few have records that nothing was shown", s.seed, len(all))
 	t.Logf("seed %d: %d records in %d ranges, %d of them with records", s.seed, len(seen), len(all), filled)
 }
 
 func TestProcessesOverSQLite(t *testing.T) {
 	t.Parallel()
 	s := &sharing{t: t, name: "sqlite:" + filepath.Join(t.TempDir(), "usage.db"),
-		share: share{Processes: 2, Writers: 3, Records: times(1500), Copies: 3, Jobs: 20, JobRecords: 5}}
+		share: share{Processes: 2, Writers: 3, Records: times(3000), Copies: 3, Jobs: 20, JobRecords: 5}}
 	store, closeAll, err := openStore(t.Context(), s.name)
 	require.NoError(t, err)
 	defer closeAll()
