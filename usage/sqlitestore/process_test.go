@@ -180,34 +180,54 @@ func hostDB(t testing.TB, path, pragmas string, connections int) *sql.DB {
 	return db
 }
 
-// The contract holds on a handle of the host's, with one connection, and without
-// WAL.
+// The contract holds on a handle of the host's, and without WAL, where readers and
+// the writer lock each other out.
 func TestContractOnHostsHandle(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name, pragmas string
-		connections   int
-	}{
-		{"wal, one connection", "&_pragma=journal_mode(WAL)", 1},
-		{"rollback journal, several", "&_pragma=journal_mode(TRUNCATE)", 3},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			var paths sync.Map
-			open := func(t testing.TB, path string) usage.Store {
-				s, err := sqlitestore.New(t.Context(), hostDB(t, path, c.pragmas, c.connections), nil)
-				require.NoError(t, err)
-				paths.Store(s, path)
-				return s
-			}
-			storetest.Run(t, func(t testing.TB) usage.Store { return open(t, temp(t)) }, &storetest.Options{
-				Reopen: func(t testing.TB, s usage.Store) usage.Store {
-					path, _ := paths.Load(s)
-					return open(t, path.(string))
-				},
-			})
-		})
+	var paths sync.Map
+	open := func(t testing.TB, path string) usage.Store {
+		s, err := sqlitestore.New(t.Context(), hostDB(t, path, "&_pragma=journal_mode(TRUNCATE)", 3), nil)
+		require.NoError(t, err)
+		paths.Store(s, path)
+		return s
 	}
+	storetest.Run(t, func(t testing.TB) usage.Store { return open(t, temp(t)) }, &storetest.Options{
+		Reopen: func(t testing.TB, s usage.Store) usage.Store {
+			path, _ := paths.Load(s)
+			return open(t, path.(string))
+		},
+	})
+}
+
+// A handle with one connection is enough, also for who calls the store again from
+// inside a scan.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	s, err := sqlitestore.New(t.Context(), hostDB(t, path, "&_pragma=journal_mode(WAL)", 1), nil)
+	require.NoError(t, err)
+	defer s.Close()
+	sample(t, s)
+	want, err := everything(t, s)
+	require.NoError(t, err)
+	own, err := everything(t, openStore(t, path, nil))
+	require.NoError(t, err)
+	require.Equal(t, own, want)
+	st, err := s.Checkpoint(t.Context(), usage.AsOf{})
+	require.NoError(t, err)
+	n := 0
+	for r, err := range s.Scan(t.Context(), usage.Selection{Scope: usage.AllTenants(), Mark: st.Mark, Order: usage.ByStart}) {
+		require.NoError(t, err)
+		if n++; n%100 == 0 {
+			mustAppend(t, newBook(t, s), use("inside "+r.ID, n))
+			for range s.ScanRollups(t.Context(), usage.RollupSelection{Scope: usage.AllTenants(), Checkpoint: st.Checkpoint}) {
+				_, err := s.Checkpoint(t.Context(), usage.AsOf{})
+				require.NoError(t, err)
+			}
+		}
+	}
+	require.Equal(t, int(st.Mark.Sequence), n)
+	require.NoError(t, s.Check(t.Context()))
 }
 
 func TestHostsHandleStaysTheHosts(t *testing.T) {
