@@ -51,8 +51,9 @@ type kind struct {
 	// Rows is the number of rows, when kept.
 	Rows int64 `json:"rows,omitempty"`
 	// Tried is the number of records when keeping the level was last weighed
-	// and found not worthwhile. It is weighed again when that has doubled, so
-	// that all the weighing together costs no more than reading twice.
+	// and found not worthwhile. It is weighed again when there are half as many
+	// again, so that all the weighing together costs no more than reading three
+	// times, and a level that became worthwhile is not missing for long.
 	Tried int64 `json:"tried,omitempty"`
 }
 

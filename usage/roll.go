@@ -439,8 +439,8 @@ func rollupPrefix(projection string, level aggregate.Unit) string {
 	return string(append(appendKeyText(nil, projection), byte(level)))
 }
 
-// weigh tries the levels that are not kept, where the month has at least twice
-// the records that it had when they were tried last. A level whose rows come to
+// weigh tries the levels that are not kept, where the month has at least half as
+// many records again as it had when they were tried last. A level whose rows come to
 // more than a quarter of the records is given up as soon as that is seen.
 func (r *roller) weigh(ctx context.Context, m *month) error {
 	type attempt struct {
@@ -453,7 +453,7 @@ func (r *roller) weigh(ctx context.Context, m *month) error {
 		p := &r.book.projections[i]
 		for _, level := range levels {
 			k := m.kind(p.name, level)
-			if !k.Kept && m.Records >= 2*k.Tried && m.Records > 0 {
+			if !k.Kept && 2*m.Records >= 3*k.Tried && m.Records > 0 {
 				k.Tried = m.Records
 				tries = append(tries, &attempt{p, k, rowSet{rows: map[string]*Rollup{}}})
 			}
