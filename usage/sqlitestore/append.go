@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	"github.com/usagebook/usagebook/usage"
 )
@@ -15,6 +16,9 @@ import (
 // A call whose context ends while its batch is being written waits for the end,
 // which takes milliseconds, and returns what became of it.
 func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
+	if b == nil {
+		return nil, fault("append", fmt.Errorf("%w: no batch", usage.ErrInvalid))
+	}
 	j := &job{ctx: ctx, batch: b, done: make(chan struct{})}
 	s.queue.put(j)
 	err := s.pool.write(ctx, func(c *conn) error {
@@ -44,6 +48,8 @@ var errJudgeFirst = errors.New("judge first")
 // was taken.
 func (s *Store) bookNext(ctx context.Context, c *conn) error {
 	var jobs []*job
+	// Should booking panic, only this caller does: the others are told.
+	defer func() { finish(jobs, errPanicked) }()
 	err := s.book(ctx, c, func() []*job {
 		jobs = s.queue.take()
 		return jobs
@@ -80,8 +86,16 @@ func (s *Store) book(ctx context.Context, c *conn, jobs func() []*job) error {
 	return err
 }
 
+// errPanicked: another caller that was booking the batch panicked.
+var errPanicked = errors.New("a panic while the batch was booked")
+
+// finish wakes the callers of batches, those that it did not wake before.
 func finish(jobs []*job, err error) {
 	for _, j := range jobs {
+		if j.finished {
+			continue
+		}
+		j.finished = true
 		if err != nil {
 			j.out, j.err = nil, err
 		}

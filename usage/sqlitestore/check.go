@@ -170,7 +170,7 @@ func (k *checker) series(c *conn) error {
 	k.pairs = make(map[int64]int64, k.names[seriesName])
 	return k.each(c, fmt.Sprintf("SELECT code, content FROM usagebook_names WHERE kind = %d", seriesName), func(r *rows) error {
 		d := cutter{data: r.blob(1)}
-		pair, set := int64(d.uvarint()), int64(d.uvarint())
+		pair, set := d.code(), d.code()
 		if d.bad || len(d.data) > 0 || !k.known(pairName, pair) || !k.known(setName, set) {
 			return unknownForm(seriesName, r.int(0))
 		}

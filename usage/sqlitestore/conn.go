@@ -19,6 +19,7 @@ import (
 type conn struct {
 	raw   driver.Conn
 	busy  time.Duration
+	asked time.Time // when the caller that has it began to wait for it
 	stmts map[string]driver.Stmt
 	args  []driver.NamedValue // scratch
 }
@@ -26,6 +27,10 @@ type conn struct {
 func newConn(raw driver.Conn, busy time.Duration) *conn {
 	return &conn{raw: raw, busy: busy, stmts: make(map[string]driver.Stmt)}
 }
+
+// beginWrite takes the lock of writers at once: a transaction that reads first and
+// then finds that another one wrote cannot go on.
+const beginWrite = "BEGIN IMMEDIATE"
 
 // background is the context of statements; see conn.
 var background = context.Background()
@@ -48,12 +53,20 @@ func (c *conn) prepare(ctx context.Context, query string) (s driver.Stmt, err er
 
 // retry calls f until the file is not locked any more.
 func (c *conn) retry(ctx context.Context, f func() error) error {
+	return c.retryUntil(ctx, time.Time{}, f)
+}
+
+// retryUntil is retry up to a moment; the zero one is Options.Busy from now.
+func (c *conn) retryUntil(ctx context.Context, end time.Time, f func() error) error {
 	err := f()
 	if err == nil || !isBusy(err) {
 		return err
 	}
 	const most = 10 * time.Millisecond
-	wait, end := time.Millisecond/2, time.Now().Add(c.busy)
+	wait := time.Millisecond / 2
+	if end.IsZero() {
+		end = time.Now().Add(c.busy)
+	}
 	for time.Now().Before(end) {
 		timer := time.NewTimer(wait/2 + rand.N(wait))
 		select {
@@ -87,7 +100,17 @@ func (c *conn) exec(ctx context.Context, query string, args ...driver.Value) (n 
 	if err != nil {
 		return 0, err
 	}
-	err = c.retry(ctx, func() error {
+	var end time.Time
+	if query == beginWrite {
+		// From when the caller came: those who wait behind each other for a file
+		// that stays locked give up together, not one after the other. Who waited
+		// that long for others to write has some time left all the same.
+		end = c.asked.Add(c.busy)
+		if least := time.Now().Add(c.busy / 10); least.After(end) {
+			end = least
+		}
+	}
+	err = c.retryUntil(ctx, end, func() error {
 		result, err := s.(driver.StmtExecContext).ExecContext(background, c.named(args))
 		if err == nil {
 			n, err = result.RowsAffected()

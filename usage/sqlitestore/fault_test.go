@@ -51,6 +51,34 @@ func TestLockedFile(t *testing.T) {
 	mustAppend(t, book, use("b", 2))
 }
 
+// Callers that wait behind each other for a file that stays locked give up
+// together.
+func TestLockedFileAndManyCallers(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	const busy = 300 * time.Millisecond
+	s := openStore(t, path, &sqlitestore.Options{Busy: busy})
+	book := newBook(t, s)
+	other := openHandWritten(t, path).db
+	tx, err := other.Begin()
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback() }()
+	const callers = 20
+	failed := make(chan error, callers)
+	begin := time.Now()
+	for i := range callers {
+		go func() {
+			_, err := book.Append(t.Context(), use(fmt.Sprint(i), i))
+			failed <- err
+		}()
+	}
+	for range callers {
+		unavailable(t, <-failed, sqlitestore.ErrLocked)
+	}
+	// One after the other it would be twenty times as long.
+	require.Less(t, time.Since(begin), callers*busy/2)
+}
+
 // A context ends the wait for a lock, however long Busy is.
 func TestLockedFileAndContext(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func (q *query) push(ctx context.Context, c *conn) error {
 		}
 	}
 	from, to, _, _ := f.Range("sequence")
-	if n, scale, ok := from.Small(); ok && scale == 0 && from.Type() == filter.TypeDecimal {
+	if n, scale, ok := from.Small(); ok && scale == 0 && n > 0 && from.Type() == filter.TypeDecimal {
 		q.lo = max(q.lo, n-1)
 	}
 	if n, scale, ok := to.Small(); ok && scale == 0 && to.Type() == filter.TypeDecimal {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -35,6 +36,14 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, yield func(*us
 		return err
 	}
 	g := &grouping{query: q, ctx: ctx, read: read, locator: read.Window.Locator(), single: read.Window.Unit == aggregate.None, tally: s.newTally(len(read.Values))}
+	for i, name := range read.Values {
+		if first := slices.Index(read.Values, name); first < i {
+			if g.again == nil {
+				g.again = make(map[int]int)
+			}
+			g.again[i] = first
+		}
+	}
 	r := reader{query: q}
 	if r.narrow() && len(q.pairs) > 1 {
 		err = g.bySequence(yield)
@@ -70,12 +79,13 @@ type grouping struct {
 
 	// What was asked already, by codes. groups has a table for each class.
 	groups  [8][]int32
-	pair    int64    // the one at hand
-	pairAs  [8]int32 // its groups, where dimensions don't matter
-	classes []int8   // by code of the verdict, -1 unknown
-	shapes  [][]int8 // by code of the shape: the place in read.Values of each value, or -1
+	pair    int64     // the one at hand
+	pairAs  [8]int32  // its groups, where dimensions don't matter
+	classes []int8    // by code of the verdict, -1 unknown
+	shapes  [][]int32 // by code of the shape: the first place in read.Values of each value, or -1
 
 	*tally
+	again    map[int]int // places of read.Values with a name that stands before
 	examined int64
 }
 
@@ -97,6 +107,9 @@ func (g *grouping) give(yield func(*usage.GroupRow) bool) error {
 		r := &g.rows[i]
 		row.Group, row.Window, row.Records = int(r.group), r.window, r.records
 		copy(row.Values, g.figures(i))
+		for k, first := range g.again {
+			row.Values[k] = row.Values[first]
+		}
 		row.Read, g.examined = g.examined, 0
 		if !yield(&row) {
 			return errStopped
@@ -261,7 +274,7 @@ func (g *grouping) add(c *conn, p *pair, at place, data []byte) error {
 		case k < 0:
 		case !small:
 			values[k].Add(wide)
-		case g.read.FiguresOf(int(k)) == usage.FigureSum:
+		case g.again == nil && g.read.FiguresOf(int(k)) == usage.FigureSum:
 			values[k].Count++
 			values[k].Sum.AddFixed(coef, scale)
 		default:
@@ -282,13 +295,7 @@ func grow[T any](list []T, code int64) []T {
 	return append(list, make([]T, max(code+1-int64(len(list)), int64(len(list)), 64))...)
 }
 
-// mostCodes is beyond what codes can be: those are given one by one.
-const mostCodes = 1 << 31
-
 func (g *grouping) classOf(c *conn, code int64) (usage.VerdictClass, error) {
-	if code >= mostCodes {
-		return 0, unknownForm(verdictName, code)
-	}
 	g.classes = grow(g.classes, code)
 	if k := g.classes[code]; k != 0 {
 		return usage.VerdictClass(k - 1), nil
@@ -316,9 +323,6 @@ func (g *grouping) groupOf(c *conn, p *pair, series int64, class usage.VerdictCl
 			*of = g.ask(&usage.Series{Tenant: p.tenant, Meter: p.meter}, class)
 		}
 		return answer(*of), nil
-	}
-	if series >= mostCodes {
-		return 0, unknownForm(seriesName, series)
 	}
 	of := grow(g.groups[class], series)
 	g.groups[class] = of
@@ -348,10 +352,7 @@ func answer(kept int32) int32 {
 	return kept - 1
 }
 
-func (g *grouping) shapeOf(c *conn, code int64) ([]int8, error) {
-	if code >= mostCodes {
-		return nil, unknownForm(shapeName, code)
-	}
+func (g *grouping) shapeOf(c *conn, code int64) ([]int32, error) {
 	g.shapes = grow(g.shapes, code)
 	if s := g.shapes[code]; s != nil {
 		return s, nil
@@ -360,14 +361,9 @@ func (g *grouping) shapeOf(c *conn, code int64) ([]int8, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := make([]int8, len(names))
+	s := make([]int32, len(names))
 	for i, name := range names {
-		s[i] = -1
-		for k, wanted := range g.read.Values {
-			if wanted == name {
-				s[i] = int8(k)
-			}
-		}
+		s[i] = int32(slices.Index(g.read.Values, name))
 	}
 	g.shapes[code] = s
 	return s, nil

@@ -68,7 +68,7 @@ func appendNibbles(dst []byte, s string) ([]byte, bool) {
 // parseIdentity takes the key of an identity apart.
 func parseIdentity(key []byte) (owner int64, id string, ok bool) {
 	c := cutter{data: key}
-	owner = int64(c.uvarint())
+	owner = c.code()
 	form := c.byte()
 	if c.bad {
 		return 0, "", false

@@ -70,7 +70,7 @@ func readPlaces(l *logEntry, data []byte, f func(at place)) error {
 	d := cutter{data: data}
 	start := int64(0)
 	for i := range l.records {
-		pair := int64(d.uvarint())
+		pair := d.code()
 		start += d.varint()
 		if d.bad {
 			break

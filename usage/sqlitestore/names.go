@@ -204,12 +204,12 @@ func (n *names) seriesOf(ctx context.Context, c *conn, code int64) (*usage.Serie
 			return nil, damaged("the checksum of name %d of kind %d is wrong", b.code, seriesName)
 		}
 		d := cutter{data: b.content}
-		p, err := n.pairOf(ctx, c, int64(d.uvarint()))
+		p, err := n.pairOf(ctx, c, d.code())
 		if err != nil {
 			return nil, err
 		}
 		s := &usage.Series{Tenant: p.tenant, Meter: p.meter}
-		if s.Dimensions, err = n.setOf(ctx, c, int64(d.uvarint())); err != nil {
+		if s.Dimensions, err = n.setOf(ctx, c, d.code()); err != nil {
 			return nil, err
 		}
 		if d.bad || len(d.data) > 0 {

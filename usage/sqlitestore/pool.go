@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -180,9 +181,11 @@ func (p *filePool) write(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	defer p.leave()
+	asked := time.Now()
 	select {
 	case c := <-p.writer:
 		defer func() { p.writer <- c }()
+		c.asked = asked
 		return f(c)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -228,10 +231,14 @@ func (p *hostPool) write(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	defer p.leave()
+	asked := time.Now()
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
-		return p.borrow(ctx, f)
+		return p.borrow(ctx, func(c *conn) error {
+			c.asked = asked
+			return f(c)
+		})
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -23,9 +23,10 @@ type job struct {
 	// judgeFirst: identities are looked up before anything is written.
 	judgeFirst bool
 
-	done chan struct{} // closed when out and err are set
-	out  []usage.ReceiptEntry
-	err  error
+	finished bool          // of whoever has the writer
+	done     chan struct{} // closed when out and err are set
+	out      []usage.ReceiptEntry
+	err      error
 }
 
 // groupRecords is about the most records that are booked in one transaction of

@@ -71,9 +71,10 @@ func parseContent(data []byte, at place) (c content, err error) {
 		return c, damaged("the checksum of record %d is wrong", at.seq)
 	}
 	d := cutter{data: data[:n]}
-	c.series, c.verdict = int64(d.uvarint()), int64(d.uvarint())
+	c.series, c.verdict = d.code(), d.code()
 	shape := d.uvarint()
 	c.shape = int64(shape >> 1)
+	d.bad = d.bad || c.shape == 0 || c.shape >= mostCodes
 	if shape&1 != 0 {
 		c.span = int64(d.uvarint())
 	}

@@ -86,9 +86,7 @@ func (s *Store) Close() error { return fault("close", s.pool.close()) }
 
 // transact runs f in a transaction that writes.
 func transact(ctx context.Context, c *conn, f func() error) (err error) {
-	// IMMEDIATE takes the lock of writers at once: a transaction that reads first
-	// and then finds that another one wrote cannot go on.
-	if _, err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := c.exec(ctx, beginWrite); err != nil {
 		return err
 	}
 	done := false

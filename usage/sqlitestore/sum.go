@@ -66,6 +66,20 @@ func (c *cutter) uvarint() uint64 {
 	return v
 }
 
+// mostCodes is beyond what the codes of names can be: those are given one by one,
+// and tables are made by them.
+const mostCodes = 1 << 31
+
+// code reads the code of a name.
+func (c *cutter) code() int64 {
+	v := c.uvarint()
+	if v == 0 || v >= mostCodes {
+		c.bad = true
+		return 0
+	}
+	return int64(v)
+}
+
 func (c *cutter) varint() int64 {
 	v, n := binary.Varint(c.data)
 	if n <= 0 {

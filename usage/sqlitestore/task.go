@@ -87,7 +87,6 @@ func (t *task) body(ctx context.Context, c *conn) error {
 // PutTask writes a task; see [usage.TaskStore] for the rules.
 func (s *Store) PutTask(ctx context.Context, t *usage.Task) error {
 	w := task{Task: *t}
-	w.Version++
 	w.Created, w.Due, w.Expires = micro(t.Created), micro(t.Due), micro(t.Expires)
 	err := s.pool.write(ctx, func(c *conn) error {
 		return transact(ctx, c, func() error { return w.put(ctx, c) })
@@ -103,8 +102,8 @@ func (t *task) put(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	if t.Version > 1 {
-		if have == nil || have.Version != t.Version-1 {
+	if t.Version > 0 {
+		if have == nil || have.Version != t.Version {
 			return usage.ErrTaskChanged
 		}
 		t.number, t.Owner, t.Key, t.Created = have.number, have.Owner, have.Key, have.Created
@@ -122,6 +121,7 @@ func (t *task) put(ctx context.Context, c *conn) error {
 			return err
 		}
 	}
+	t.Version++
 	if err := t.write(ctx, c); err != nil {
 		return err
 	}
