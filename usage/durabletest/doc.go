@@ -26,5 +26,6 @@
 //
 // # Performance
 //
-// A run under the race detector takes some minutes.
+// A run takes four minutes under the race detector, on two cores that others used
+// too, and two and a half without it (November 2026).
 package durabletest
