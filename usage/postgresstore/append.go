@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -183,8 +184,10 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 	if err != nil {
 		return nil, nil, err
 	}
-	if !own && head.isolation != readCommitted {
-		return nil, nil, &IsolationError{Level: head.isolation}
+	if !own {
+		if err := settingsFault(head.settings); err != nil {
+			return nil, nil, err
+		}
 	}
 	if head.inserted < len(insert) {
 		// Somebody else booked the rest: most of it was found by the same
@@ -220,6 +223,27 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 }
 
 const readCommitted = "read committed"
+
+// settings is an expression of what a host may have set in its transaction, and
+// soundSettings what it must be: texts are sent as UTF-8, and lists with NULL in
+// them.
+const (
+	settings      = "(current_setting('transaction_isolation') || ', ' || current_setting('client_encoding') || ', ' || current_setting('array_nulls'))"
+	soundSettings = readCommitted + ", UTF8, on"
+)
+
+// settingsFault says what is wrong with the settings of a host's transaction.
+func settingsFault(have string) error {
+	level, rest, _ := strings.Cut(have, ", ")
+	switch {
+	case have == soundSettings:
+		return nil
+	case level != readCommitted:
+		return &IsolationError{Level: level}
+	}
+	encoding, nulls, _ := strings.Cut(rest, ", ")
+	return fmt.Errorf("%w: the session has client_encoding %s and array_nulls %s, needed are UTF8 and on", usage.ErrInvalid, encoding, nulls)
+}
 
 func noRows(int, [][]byte) error { return nil }
 
@@ -402,7 +426,7 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	q.add(" FROM n CROSS JOIN ")
 	unnest(len(cols))
 	if !own {
-		q.add(" WHERE current_setting('transaction_isolation') = '", readCommitted, "'")
+		q.add(" WHERE ", settings, " = '", soundSettings, "'")
 	}
 	q.add(" ON CONFLICT DO NOTHING RETURNING ord),\n")
 	total := q.arg(len(sorted)) + "::int"
@@ -420,7 +444,7 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 		links, gone = "(SELECT count(*) FROM links)::text", "NULL::text"
 	}
 	q.add("SELECT (SELECT count(*) FROM ins)::text, CASE WHEN (SELECT count(*) FROM ins) < ", total, " THEN (SELECT array_agg(ord) FROM ins)::text END,",
-		" current_setting('transaction_isolation')::text, n.id::text, ", links, ", ", gone, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
+		" ", settings, ", n.id::text, ", links, ", ", gone, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
 	if kinds {
 		return ins // what is booked already was looked up before
 	}
@@ -433,11 +457,11 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 
 // insertHead is the first row that an insertion returns.
 type insertHead struct {
-	inserted  int
-	ords      map[int]bool // of the rows that were inserted; nil: all or none
-	gone      map[int]bool // places of those that were booked before
-	isolation string
-	links     int
+	inserted int
+	ords     map[int]bool // of the rows that were inserted; nil: all or none
+	gone     map[int]bool // places of those that were booked before
+	settings string
+	links    int
 }
 
 func (h *insertHead) read(c [][]byte) error {
@@ -445,7 +469,7 @@ func (h *insertHead) read(c [][]byte) error {
 	if err != nil {
 		return err
 	}
-	h.inserted, h.isolation = int(n), string(c[2])
+	h.inserted, h.settings = int(n), string(c[2])
 	if c[4] != nil {
 		n, err := parseInt(c[4])
 		if err != nil {

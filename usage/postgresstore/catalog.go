@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/usagebook/usagebook/rules"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -133,8 +132,7 @@ func (s *Store) allClasses(ctx context.Context) ([]usage.VerdictClass, error) {
 	}
 	list := []usage.VerdictClass{}
 	err := s.read(ctx, s.text("SELECT DISTINCT state::bigint, billable FROM {s}.verdicts"), nil, func(c [][]byte) error {
-		v := usage.Verdict{State: rules.Verdict(integer(c[0])), Billable: c[1][0] != 0}
-		list = append(list, v.Class())
+		list = append(list, classOf(integer(c[0]), c[1][0] != 0))
 		return nil
 	})
 	if err != nil {

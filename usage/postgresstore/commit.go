@@ -3,6 +3,7 @@ package postgresstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -24,7 +25,7 @@ func (s *Store) commitOnce(ctx context.Context, c *usage.Commit) error {
 	if err := s.alive(ctx); err != nil {
 		return err
 	}
-	if c.To <= c.From {
+	if c.To <= c.From || c.To > math.MaxInt64 {
 		return fmt.Errorf("%w: the new checkpoint %d is not above %d", usage.ErrInvalid, c.To, c.From)
 	}
 	placed := chunk.Group(c.Put)

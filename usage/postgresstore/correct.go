@@ -24,8 +24,8 @@ func (s *Store) bookLinked(ctx context.Context, in session, b *usage.Batch) ([]u
 		if err != nil {
 			return nil, nil, err
 		}
-		if isolation != readCommitted {
-			return nil, nil, &IsolationError{Level: isolation}
+		if err := settingsFault(isolation); err != nil {
+			return nil, nil, err
 		}
 		out := b.Judge(&led)
 		var insert []int
@@ -84,11 +84,13 @@ func (l *ledger) findLinked(ctx context.Context, b *usage.Batch) (isolation stri
 			continue
 		}
 		at = append(at, i)
-		if c := e.Record.Corrects; c != nil {
+		// The judge asks for no target of a record that is refused anyhow, and what
+		// that names may be nothing that the server takes.
+		if c := e.Record.Corrects; c != nil && !e.Malformed && len(e.Violations) == 0 {
 			ids = append(ids, usage.Identity{Tenant: e.Record.Tenant, Source: c.Source, ID: c.ID})
 		}
 	}
-	list := []statement{{sql: "SELECT current_setting('transaction_isolation')::text"}, l.store.lookUpStatement(b, at)}
+	list := []statement{{sql: "SELECT " + settings}, l.store.lookUpStatement(b, at)}
 	if len(ids) > 0 {
 		args := identityArrays(ids)
 		list = append(list, statement{l.store.sql.targetsBooked, args}, statement{l.store.sql.targets, args})

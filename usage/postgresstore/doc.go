@@ -30,7 +30,8 @@
 // A conflict, or a record that rules refuse, comes back in an error and leaves
 // the transaction usable. The receipt holds only if the host commits. Nothing is
 // retried, committed or rolled back on the host's behalf. The transaction must be
-// READ COMMITTED; see [IsolationError]. For database/sql there is
+// READ COMMITTED, see [IsolationError], with client_encoding UTF8 and array_nulls on,
+// which are the defaults. For database/sql there is
 // [Store.AppendSQLTx].
 //
 // # Settling

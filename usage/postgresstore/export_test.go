@@ -1,6 +1,10 @@
 package postgresstore
 
-import "github.com/usagebook/usagebook/aggregate"
+import (
+	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/usage"
+	"github.com/usagebook/usagebook/usage/internal/intern"
+)
 
 // What tests outside of the package look into.
 
@@ -15,3 +19,9 @@ func NumberOf(b []byte) (aggregate.Number, error) { return number(b) }
 
 // SumOf is NumberOf for sums.
 func SumOf(b []byte) (aggregate.Sum, error) { return sum(b) }
+
+// Remember has a store remember few names of each kind.
+func (s *Store) Remember(n int) {
+	s.names.shapes, s.names.verdicts = intern.New[string, int64](n), intern.New[usage.Verdict, int64](n)
+	s.names.pairs, s.names.series = intern.New[string, int64](n), intern.New[string, seriesCode](n)
+}

@@ -1,6 +1,7 @@
 package postgresstore
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -136,6 +137,7 @@ func (q *builder) add(parts ...string) {
 // is written as such: the planner then knows better what it selects, and need not
 // plan each time.
 func (q *builder) among(column string, values []string) string {
+	values = slices.DeleteFunc(slices.Clone(values), unquotable)
 	if len(values) == 1 {
 		return column + " = " + q.arg(values[0]) + "::text"
 	}

@@ -64,8 +64,8 @@ func migrationSQL(version int, text, schema string) string {
 	}
 	b.WriteString(text)
 	fmt.Fprintf(&b, "\nINSERT INTO {schema}.migrations (version) VALUES (%d);\n", version)
-	out := strings.ReplaceAll(b.String(), "'{schema}.rollup_ids'", literal(ident(schema)+".rollup_ids"))
-	return strings.ReplaceAll(out, "{schema}", ident(schema))
+	// In one go: the name of the schema may read like a place for it.
+	return strings.NewReplacer("'{schema}.rollup_ids'", literal(ident(schema)+".rollup_ids"), "{schema}", ident(schema)).Replace(b.String())
 }
 
 func ident(name string) string { return pgx.Identifier{name}.Sanitize() }

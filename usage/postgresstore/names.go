@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/usagebook/usagebook/rules"
 	"github.com/usagebook/usagebook/usage"
 	"github.com/usagebook/usagebook/usage/internal/intern"
 )
@@ -144,6 +143,11 @@ func (s *Store) encode(ctx context.Context, in session, b *usage.Batch, at []int
 		return nil, nil, err
 	}
 	s.names.known(b, at, out, &miss, found)
+	for _, c := range out {
+		if c.pair == 0 || c.series == 0 || c.shape == 0 || c.verdict == 0 {
+			return nil, nil, damaged("a name has no id after it was given one")
+		}
+	}
 	return out, f, nil
 }
 
@@ -175,7 +179,7 @@ func (n *names) known(b *usage.Batch, at []int, out []codes, miss *unknown, more
 		}
 		if ok {
 			c.pair, c.series = code.pair, code.series
-		} else {
+		} else if c.series == 0 {
 			if miss.series == nil {
 				miss.series, miss.pairs = map[string]*usage.Series{}, map[string]*usage.Series{}
 			}
@@ -194,15 +198,19 @@ func (n *names) known(b *usage.Batch, at []int, out []codes, miss *unknown, more
 				key = appendText(key, name)
 			}
 		}
-		if lastShapeID != 0 && string(key) == lastShape {
+		switch {
+		case c.shape != 0:
+			// Of an earlier pass. What was remembered then may be forgotten now.
+		case lastShapeID != 0 && string(key) == lastShape:
 			c.shape = lastShapeID
-		} else {
+		default:
 			vk := string(key)
-			if c.shape, ok = n.shapes.Get(vk); !ok && more != nil {
-				c.shape, ok = more.shapes[vk]
+			id, ok := n.shapes.Get(vk)
+			if !ok && more != nil {
+				id, ok = more.shapes[vk]
 			}
 			if ok {
-				lastShape, lastShapeID = vk, c.shape
+				c.shape, lastShape, lastShapeID = id, vk, id
 			} else {
 				list := []string{}
 				for name := range r.Values.All() {
@@ -215,15 +223,19 @@ func (n *names) known(b *usage.Batch, at []int, out []codes, miss *unknown, more
 			}
 		}
 
+		if c.verdict != 0 {
+			continue
+		}
 		if lastVerdictID != 0 && e.Verdict == lastVerdict {
 			c.verdict = lastVerdictID
 			continue
 		}
-		if c.verdict, ok = n.verdicts.Get(e.Verdict); !ok && more != nil {
-			c.verdict, ok = more.verdicts[e.Verdict]
+		id, ok := n.verdicts.Get(e.Verdict)
+		if !ok && more != nil {
+			id, ok = more.verdicts[e.Verdict]
 		}
 		if ok {
-			lastVerdict, lastVerdictID = e.Verdict, c.verdict
+			c.verdict, lastVerdict, lastVerdictID = id, e.Verdict, id
 		} else {
 			if miss.verdicts == nil {
 				miss.verdicts = map[usage.Verdict]bool{}
@@ -353,7 +365,17 @@ func parseInt(b []byte) (int64, error) {
 
 func verdictOf(c [][]byte) (usage.Verdict, error) {
 	state, err := parseInt(c[0])
-	return usage.Verdict{State: rules.Verdict(state), Billable: string(c[1]) == "true", Version: string(c[2])}, err
+	class := classOf(state, string(c[1]) == "true")
+	return usage.Verdict{State: class.State(), Billable: class.Billable(), Version: string(c[2])}, err
+}
+
+// classOf returns the class of a verdict as the tables have it.
+func classOf(state int64, billable bool) usage.VerdictClass {
+	class := usage.VerdictClass(state << 1)
+	if billable {
+		class |= 1
+	}
+	return class
 }
 
 // newSeries makes a series of what is in the tables.
@@ -426,16 +448,14 @@ func (s *Store) assign(ctx context.Context, in session, miss *unknown, have *fou
 		f.series[1].int(code.pair)
 		f.series[2].int(hashOf(&x.Dimensions))
 		f.series[3].text(texts(flat(&x.Dimensions)))
-		s.names.seriesOf.Put(id, x)
-		f.learn = append(f.learn, func(n *names) { n.series.Put(key, code) })
+		f.learn = append(f.learn, func(n *names) { n.series.Put(key, code); n.seriesOf.Put(id, x) })
 	}
 	for _, key := range newShapes {
 		id, list := take(), miss.shapes[key]
 		have.shapes[key] = id
 		f.shapes[0].int(id)
 		f.shapes[1].text(texts(list))
-		s.names.shapeOf.Put(id, list)
-		f.learn = append(f.learn, func(n *names) { n.shapes.Put(key, id) })
+		f.learn = append(f.learn, func(n *names) { n.shapes.Put(key, id); n.shapeOf.Put(id, list) })
 	}
 	for _, v := range newVerdicts {
 		id := take()
@@ -444,8 +464,7 @@ func (s *Store) assign(ctx context.Context, in session, miss *unknown, have *fou
 		f.verdicts[1].int(int64(v.State))
 		f.verdicts[2].text(strconv.FormatBool(v.Billable))
 		f.verdicts[3].text(v.Version)
-		s.names.verdictOf.Put(id, v)
-		f.learn = append(f.learn, func(n *names) { n.verdicts.Put(v, id) })
+		f.learn = append(f.learn, func(n *names) { n.verdicts.Put(v, id); n.verdictOf.Put(id, v) })
 	}
 	return f, nil
 }

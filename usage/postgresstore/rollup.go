@@ -150,7 +150,7 @@ func (r *rollupReader) byKeys() error {
 		var tenant, meter, dims, hashes, span array
 		for i := range part {
 			k := part[i]
-			if k.Projection != r.sel.Projection || k.Level != r.sel.Level {
+			if k.Projection != r.sel.Projection || k.Level != r.sel.Level || unquotable(k.Tenant) || unquotable(k.Meter) || slices.ContainsFunc(flat(&k.Dimensions), unquotable) {
 				continue
 			}
 			r.keys[string(k.AppendKey(nil))] = true

@@ -56,12 +56,11 @@ func (r *reader) run() error {
 	switch {
 	case r.empty:
 		return nil
+	case (class == usage.Chained || class == usage.Corrections) && !r.linkedHere:
+		return nil
 	case r.sel.Identities != nil:
 		return r.identities()
 	case class == usage.Chained || class == usage.Corrections:
-		if !r.linkedHere {
-			return nil
-		}
 		return r.chain()
 	case r.sel.Order == usage.ByStart:
 		if err := r.decide(); err != nil {
@@ -287,7 +286,10 @@ func (r *reader) identities() error {
 	slices.SortFunc(ids, func(a, b usage.Identity) int {
 		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Source, b.Source), strings.Compare(a.ID, b.ID))
 	})
-	ids = slices.DeleteFunc(slices.Compact(ids), func(id usage.Identity) bool { return !r.sel.Scope.Holds(id.Tenant) })
+	ids = slices.DeleteFunc(slices.Compact(ids), func(id usage.Identity) bool {
+		// What the database cannot write is booked under no identity.
+		return !r.sel.Scope.Holds(id.Tenant) || !quotable(id.Tenant) || !quotable(id.Source) || !quotable(id.ID)
+	})
 	var all []*row
 	for part := range slices.Chunk(ids, mostPage) {
 		var b builder
@@ -298,7 +300,7 @@ func (r *reader) identities() error {
 			}
 			b.add(b.arg(a), "::text[]")
 		}
-		b.add(r.text(") u(tenant, source, id) JOIN {s}.records r ON r.tenant = u.tenant AND r.source = u.source AND r.id = u.id JOIN {s}.batches b ON b.id = r.batch"))
+		b.add(r.text(") u(tenant, source, id) CROSS JOIN LATERAL (SELECT * FROM {s}.records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1) r JOIN {s}.batches b ON b.id = r.batch"))
 		r.joins(&b)
 		b.add(" WHERE true")
 		r.conditions(&b)

@@ -43,12 +43,13 @@ func (s *Store) query(ctx context.Context, sel *usage.Selection) (*query, error)
 	q := &query{Store: s, sel: sel, mark: m, from: math.MinInt64, to: math.MaxInt64}
 	tenants, all := sel.Scope.Tenants()
 	if !all {
-		q.tenants = tenants
+		q.tenants = slices.DeleteFunc(slices.Clone(tenants), unquotable)
+		q.empty = len(q.tenants) == 0
 	}
 	if sel.Meters != nil {
 		// A void has no meter, and is not selected by the empty name either.
-		q.meters = slices.DeleteFunc(slices.Clone(sel.Meters), func(m string) bool { return m == "" })
-		q.empty = len(q.meters) == 0
+		q.meters = slices.DeleteFunc(slices.Clone(sel.Meters), func(m string) bool { return m == "" || unquotable(m) })
+		q.empty = q.empty || len(q.meters) == 0
 	}
 	q.lo, q.hi = int64(min(sel.After, math.MaxInt64)), int64(m.mark)
 	if sel.Through != 0 {
@@ -214,6 +215,10 @@ func (q *query) hint(b *builder) {
 }
 
 func quotable(name string) bool { return utf8.ValidString(name) && !strings.ContainsRune(name, 0) }
+
+// unquotable reports whether a text is none that the database can hold, so that
+// nothing there is called so.
+func unquotable(name string) bool { return !quotable(name) }
 
 // quote writes a text that may come from anywhere into a statement, whatever the
 // server takes a backslash for.

@@ -94,14 +94,16 @@ const leastServer = 130_000
 // level that transactions have where none is asked for.
 func checkServer(ctx context.Context, pool *pgxpool.Pool) (isolation string, err error) {
 	var version int
-	var encoding string
-	err = pool.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), current_setting('default_transaction_isolation')").
-		Scan(&version, &encoding, &isolation)
+	var encoding, client, nulls string
+	err = pool.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), current_setting('client_encoding'), current_setting('array_nulls'), current_setting('default_transaction_isolation')").
+		Scan(&version, &encoding, &client, &nulls, &isolation)
 	switch {
 	case err != nil:
 		return "", err
 	case version < leastServer:
 		return "", fmt.Errorf("%w: the server is of version %d, 13 or later is needed", usage.ErrInvalid, version/10_000)
+	case client != "UTF8" || nulls != "on":
+		return "", fmt.Errorf("%w: the connections have client_encoding %s and array_nulls %s, needed are UTF8 and on", usage.ErrInvalid, client, nulls)
 	case encoding != "UTF8":
 		return "", fmt.Errorf("%w: the encoding of the database is %s, UTF8 is needed", usage.ErrInvalid, encoding)
 	}

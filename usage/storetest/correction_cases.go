@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/usagebook/usagebook/usage"
 )
@@ -26,6 +27,11 @@ var correctionCases = []aCase{
 		name: "K4_missing_and_foreign_targets_are_one",
 		rule: "A target that is missing and one that another tenant has booked are one and the same answer, and neither books anything.",
 		run:  missingAndForeignTargets,
+	},
+	{
+		name: "K4_malformed_targets",
+		rule: "A correction that was refused before its target was looked at is Rejected by itself, whatever bytes it names the target with; the others of its batch are booked.",
+		run:  malformedTargets,
 	},
 	{
 		name: "K5_targets_in_the_same_batch",
@@ -175,4 +181,20 @@ func correctionsHaveIdentities(k *kit) {
 	b.corrected(void, &undo)
 	b.corrected(undo, &redo)
 	b.holds("at the end", target, void, undo, redo)
+}
+
+func malformedTargets(k *kit) {
+	b := k.open(nil)
+	old := use("old", 0)
+	b.must(old)
+	var records []usage.Record
+	var want []usage.Outcome
+	for i, name := range []string{"", "a\x00b", "a\xff", "\n", strings.Repeat("x", 1000)} {
+		good, byID, bySource := use(fmt.Sprint("good", i), i), voidOf(fmt.Sprint("id", i), old), voidOf(fmt.Sprint("source", i), old)
+		byID.Corrects.ID, bySource.Corrects.Source = name, name
+		records = append(records, good, byID, bySource)
+		want = append(want, usage.Inserted, usage.Rejected, usage.Rejected)
+	}
+	b.want("malformed targets", want, records...)
+	b.want("a sound correction afterwards", []usage.Outcome{usage.Inserted}, voidOf("void", old))
 }

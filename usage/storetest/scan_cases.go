@@ -327,9 +327,16 @@ func identitiesSelect(k *kit) {
 	b := k.open(nil)
 	all := uses("r", 40)
 	b.must(all...)
+	sel := b.at()
+	sel.Identities = []usage.Identity{all[1].Identity(), {Tenant: "acme", Source: "s", ID: "a\x00b"}, {Tenant: "acme", Source: "\xff", ID: "r0001"}}
+	b.yields("an identity beside some that no record can have", sel, all[1])
+	for _, class := range []usage.Class{usage.Chained, usage.Corrections} {
+		sel.Class = class
+		b.yields("an identity among corrections, where there are none", sel)
+	}
 	void := voidOf("v", all[1])
 	b.must(void, of("globex", all[2]))
-	sel := b.at()
+	sel = b.at()
 	sel.Identities = []usage.Identity{all[30].Identity(), {Tenant: "acme", Source: "s", ID: "nobody"}, void.Identity(), all[2].Identity(), all[30].Identity(), {Tenant: "nobody", Source: "s", ID: "r0003"}}
 	b.yields("some identities", sel, all[30], void, all[2])
 	sel.Identities = []usage.Identity{}

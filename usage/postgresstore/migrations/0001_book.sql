@@ -82,7 +82,8 @@ CREATE TABLE {schema}.records (
 	id      text COLLATE "C" NOT NULL,
 	value   numeric,   -- the first of the values; null in a void
 	more    numeric[], -- the others
-	PRIMARY KEY (id, source, tenant) -- ids differ most, so that they are compared first
+	PRIMARY KEY (id, source, tenant), -- ids differ most, so that they are compared first
+	CHECK (batch > 0 AND pair > 0 AND series > 0 AND shape > 0 AND verdict > 0)
 );
 CREATE INDEX records_pair  ON {schema}.records (pair, start);
 CREATE INDEX records_batch ON {schema}.records (batch);
