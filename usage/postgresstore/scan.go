@@ -349,13 +349,20 @@ func (r *reader) chain() error {
 			if r.tenants != nil {
 				b.add(" AND ", b.among("k.tenant", r.tenants))
 			}
+			if r.sel.Class == usage.Corrections && r.lo > 0 {
+				// The correction is the record that is wanted, and lies behind lo itself.
+				at := b.arg(r.lo)
+				b.add(" AND kb.base >= coalesce((SELECT base FROM ", r.schema, ".batches WHERE base <= ", at, " ORDER BY base DESC LIMIT 1), 0) AND kb.base + k.ord > ", at)
+			}
 		}
 		part("source", "id")
 		if r.sel.Class == usage.Chained {
 			b.add(" UNION ")
 			part("target_source", "target_id")
 		}
-		b.add(r.text(") k JOIN {s}.records r ON r.tenant = k.tenant AND r.source = k.source AND r.id = k.id JOIN {s}.batches b ON b.id = r.batch"))
+		// One look-up of the index for each: with outdated statistics a join goes
+		// through all corrections of a tenant for each of its records.
+		b.add(r.text(") k CROSS JOIN LATERAL (SELECT * FROM {s}.records r WHERE r.tenant = k.tenant AND r.source = k.source AND r.id = k.id LIMIT 1) r JOIN {s}.batches b ON b.id = r.batch"))
 		r.joins(&b)
 		b.add(" WHERE true")
 		r.conditions(&b)
