@@ -196,7 +196,11 @@ func (p *pager) readRows(ctx context.Context) error {
 	if p.count {
 		p.total = int64(r.fold.rows)
 	}
-	for a := range r.fold.all() {
+	rows := r.fold.all()
+	if len(q.order) == 0 {
+		rows = r.fold.inOrder()
+	}
+	for a := range rows {
 		it, err := q.rowItem(a, false, &p.values, p.keys)
 		if err != nil {
 			return err

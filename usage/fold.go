@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -175,6 +176,32 @@ func (f *fold) all() iter.Seq[*acc] {
 	return func(yield func(*acc) bool) {
 		for _, g := range f.groups {
 			for _, a := range g.rows {
+				if !yield(a) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// inOrder yields the rows by window and then by group, which is the order of an
+// answer that asks for none: sorting the groups, of which there are fewer, and
+// the windows is less than sorting the rows.
+func (f *fold) inOrder() iter.Seq[*acc] {
+	return func(yield func(*acc) bool) {
+		groups := make([]*outGroup, 0, len(f.groups))
+		for _, g := range f.groups {
+			groups = append(groups, g)
+		}
+		slices.SortFunc(groups, func(a, b *outGroup) int { return slices.CompareFunc(a.key, b.key, filter.Compare) })
+		byWindow := make(map[int64][]*acc)
+		for _, g := range groups {
+			for _, a := range g.rows {
+				byWindow[a.from] = append(byWindow[a.from], a)
+			}
+		}
+		for _, from := range slices.Sorted(maps.Keys(byWindow)) {
+			for _, a := range byWindow[from] {
 				if !yield(a) {
 					return
 				}
