@@ -125,7 +125,22 @@ func (nothing) Target(usage.Identity) (bool, usage.Target) { return false, usage
 // what that found; so it takes one round trip, and another one only for what
 // somebody else booked at the same moment, or for names that are new. own: it
 // may be a transaction of its own.
+//
+// Only a transaction of its own can be tried twice: at first what was seen lately
+// is looked up before the rest is numbered, and when that does not come out, which
+// costs nobody a record, all is.
 func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own bool) ([]usage.ReceiptEntry, *fresh, error) {
+	if own {
+		out, fresh, err := s.bookGuessed(ctx, in, b, own, false)
+		if !isMisjudged(err) {
+			return out, fresh, err
+		}
+	}
+	return s.bookGuessed(ctx, in, b, own, true)
+}
+
+// bookGuessed is one try of bookPlain. all: every record is looked up.
+func (s *Store) bookGuessed(ctx context.Context, in session, b *usage.Batch, own, all bool) ([]usage.ReceiptEntry, *fresh, error) {
 	guess := b.Judge(nothing{})
 	var insert, refused []int
 	for i := range guess {
@@ -151,7 +166,11 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 	if err != nil {
 		return nil, nil, err
 	}
-	ins := s.insertion(b, insert, ids, own, nil)
+	look := insert
+	if !all {
+		look = s.recent.among(b, insert)
+	}
+	ins := s.insertion(b, insert, look, ids, own, nil)
 	var list []statement
 	if len(refused) > 0 {
 		list = append(list, s.lookUpStatement(b, refused))
@@ -219,6 +238,7 @@ func (s *Store) bookPlain(ctx context.Context, in session, b *usage.Batch, own b
 	if n != head.inserted {
 		return nil, nil, damaged("%d records were inserted and %d were to be", head.inserted, n)
 	}
+	s.recent.add(b, insert)
 	return out, fresh, nil
 }
 
@@ -279,8 +299,10 @@ func startOf(r *usage.Record) int64 {
 }
 
 // insertion writes the statement. sorted are the places to book, by identity,
-// and ids their codes; led knows the targets of corrections among them.
-func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, led *ledger) *insertion {
+// and ids their codes; look are those of them that may be booked already, and
+// when others turn out to be and it is a transaction of its own, the statement
+// fails and isMisjudged tells; led knows the targets of corrections among them.
+func (s *Store) insertion(b *usage.Batch, sorted, look []int, ids []codes, own bool, led *ledger) *insertion {
 	ins := &insertion{at: slices.Clone(sorted)}
 	slices.Sort(ins.at)
 	ordOf := make(map[int]int, len(ins.at))
@@ -378,16 +400,16 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	if !oneVerdict {
 		add(&verdict, "verdict", "bigint[]", "u.verdict")
 	}
-	unnest := func(n int) {
+	unnest := func(cols []column) {
 		q.add("unnest(")
-		for i, c := range cols[:n] {
+		for i, c := range cols {
 			if i > 0 {
 				q.add(", ")
 			}
 			q.add(c.source)
 		}
 		q.add(") u(")
-		for i, c := range cols[:n] {
+		for i, c := range cols {
 			if i > 0 {
 				q.add(", ")
 			}
@@ -395,11 +417,26 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 		}
 		q.add(")")
 	}
+	looked := cols[:keys]
+	if !kinds && len(look) < len(sorted) {
+		var tenant, source, id, ord array
+		for _, i := range look {
+			r := &b.At(i).Record
+			tenant.text(r.Tenant)
+			source.text(r.Source)
+			id.text(r.ID)
+			ord.int(int64(ordOf[i]))
+		}
+		looked = slices.Clone(looked)
+		for i, a := range []*array{&tenant, &source, &id, &ord} {
+			looked[i].source = q.arg(a.String()) + "::" + []string{"text[]", "text[]", "text[]", "int[]"}[i]
+		}
+	}
 	q.add("WITH n AS MATERIALIZED (SELECT nextval(", literal(s.schema+".batch_ids"), ") AS id),\n")
 	if !kinds {
 		// One look-up of the index for each: a join might read the table.
 		q.add("d AS MATERIALIZED (SELECT array_agg(u.ord ORDER BY u.ord) AS ords FROM ")
-		unnest(keys)
+		unnest(looked)
 		q.add(" WHERE (SELECT true FROM ", s.schema, ".records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1)),\n")
 		cols[keys-1].expr = "u.ord - coalesce(width_bucket(u.ord, (SELECT ords FROM d)), 0)"
 	}
@@ -424,7 +461,7 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 		q.add(", ", q.arg(ids[0].verdict), "::bigint")
 	}
 	q.add(" FROM n CROSS JOIN ")
-	unnest(len(cols))
+	unnest(cols)
 	if !own {
 		q.add(" WHERE ", settings, " = '", soundSettings, "'")
 	}
@@ -443,13 +480,18 @@ func (s *Store) insertion(b *usage.Batch, sorted []int, ids []codes, own bool, l
 	if kinds {
 		links, gone = "(SELECT count(*) FROM links)::text", "NULL::text"
 	}
-	q.add("SELECT (SELECT count(*) FROM ins)::text, CASE WHEN (SELECT count(*) FROM ins) < ", total, " THEN (SELECT array_agg(ord) FROM ins)::text END,",
+	inserted := "(SELECT count(*) FROM ins)"
+	if own && !kinds && len(look) < len(sorted) {
+		// Dividing by zero ends the transaction: nothing of it is booked.
+		inserted = "(SELECT count(*) / (count(*) = " + total + " - coalesce(cardinality((SELECT ords FROM d)), 0))::int FROM ins)"
+	}
+	q.add("SELECT ", inserted, "::text, CASE WHEN (SELECT count(*) FROM ins) < ", total, " THEN (SELECT array_agg(ord) FROM ins)::text END,",
 		" ", settings, ", n.id::text, ", links, ", ", gone, strings.Repeat(", NULL::text", bookedColumnCount), " FROM n")
 	if kinds {
 		return ins // what is booked already was looked up before
 	}
 	q.add("\nUNION ALL\nSELECT NULL, NULL, NULL, NULL, u.ord::text, NULL, ", bookedColumns, " FROM ")
-	unnest(keys)
+	unnest(looked)
 	q.add(" CROSS JOIN LATERAL (SELECT * FROM ", s.schema, ".records r WHERE r.tenant = u.tenant AND r.source = u.source AND r.id = u.id LIMIT 1) r", s.text(bookedJoins),
 		"\n\tWHERE (SELECT ords FROM d) IS NOT NULL AND u.ord = ANY((SELECT ords FROM d)::int[])")
 	return ins

@@ -42,7 +42,7 @@ func (s *Store) bookLinked(ctx context.Context, in session, b *usage.Batch) ([]u
 		if err != nil {
 			return nil, nil, err
 		}
-		ins := s.insertion(b, insert, ids, true, &led)
+		ins := s.insertion(b, insert, nil, ids, true, &led)
 		corrections := 0
 		for _, i := range insert {
 			if b.At(i).Record.Corrects != nil {

@@ -39,6 +39,7 @@ type Store struct {
 	// coverage is that of the checkpoint that was read last.
 	coverage atomic.Pointer[coverage]
 	chained  chainedTenants
+	recent   *recent
 	catalogs *intern.Cache[string, *catalog]
 	sql      statements
 }
@@ -82,7 +83,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		s.mode = append(s.mode, pgx.QueryExecModeCacheDescribe)
 	}
 	s.settler.turn, s.settler.floor = make(chan struct{}, 1), math.MinInt64
-	s.names = newNames(o.Series)
+	s.names, s.recent = newNames(o.Series), newRecent()
 	s.sql = newStatements(s)
 	return s, nil
 }
