@@ -52,14 +52,19 @@ func fault(call string, err error) error {
 		return nil
 	}
 	for _, own := range []error{context.Canceled, context.DeadlineExceeded, usage.ErrUnavailable, usage.ErrClosed, usage.ErrInvalid, usage.ErrScope,
-		usage.ErrTooLarge, usage.ErrHeld, usage.ErrCheckpoint, usage.ErrNotFound, usage.ErrTaskExists, usage.ErrTaskChanged} {
+		usage.ErrTooLarge, usage.ErrFull, usage.ErrHeld, usage.ErrCheckpoint, usage.ErrNotFound, usage.ErrTaskExists, usage.ErrTaskChanged} {
 		if errors.Is(err, own) {
 			return fmt.Errorf("postgresstore: %s: %w", call, err)
 		}
 	}
 	kind := usage.ErrUnavailable
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && strings.HasPrefix(pg.Code, "54") { // a limit of the server
-		kind = usage.ErrTooLarge
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		switch {
+		case strings.HasPrefix(pg.Code, "54"): // a limit of the server
+			kind = usage.ErrTooLarge
+		case pg.Code == "53100": // its disk is full, and the transaction is aborted
+			kind = usage.ErrFull
+		}
 	}
 	return fmt.Errorf("postgresstore: %s: %w: %w", call, kind, err)
 }

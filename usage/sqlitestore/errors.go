@@ -24,8 +24,9 @@ var (
 	ErrReadOnly = errors.New("the file is read-only")
 
 	// ErrFull: the disk, a quota or the file's own limit is exhausted. Nothing
-	// of the call was booked; what was booked before is there.
-	ErrFull = errors.New("the disk is full")
+	// of the call was booked; what was booked before is there. It is a
+	// usage.ErrFull too.
+	ErrFull = fmt.Errorf("%w: the disk is full", usage.ErrFull)
 
 	// ErrDamaged: what the file holds is not what was written into it. Restore
 	// a backup; Check names what is wrong.

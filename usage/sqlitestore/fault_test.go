@@ -113,6 +113,7 @@ func TestFullFile(t *testing.T) {
 	s := limited(t, path, 60)
 	acknowledged, full := fillUp(t, newBook(t, s))
 	unavailable(t, full, sqlitestore.ErrFull)
+	require.ErrorIs(t, full, usage.ErrFull)
 	sameAfterFull(t, s, acknowledged)
 	require.NoError(t, s.Close())
 
