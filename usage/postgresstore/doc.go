@@ -123,20 +123,20 @@
 //
 // BenchmarkAppend and BenchmarkQuery hold the store against careful SQL by hand, on
 // a table with the key (tenant, id) and an index on (tenant, meter, time), in turns,
-// so that both meet the same load of the machine. With 50 tenants, 40 meters, 2,000
-// resources and 80,000 series over 90 days, on two busy cores of an AMD EPYC with
+// so that both meet the same load of the machine; examples/bench does so with 2 %
+// of the traffic delivered twice. With 50 tenants, 40 meters, 2,000
+// resources and 80,000 series over 90 days, on two cores with
 // PostgreSQL 15, fsync on, November 2026:
 //
-//	append, batches of 200           0.80 to 0.90 of the records a second by hand
-//	append, batches of 10,000        0.80 to 0.88
-//	bytes on disk for each record    287, by hand 278
+//	append, batches of 200           about 0.8 of the records a second by hand
+//	append, batches of 10,000        0.77
+//	bytes on disk for each record    328, by hand 331; 357 with rollups
 //	1,000,000 records, with rollups:
-//	Q1, days and meters of a tenant  2.4 times as fast where one of the months has no
-//	                                 daily rollups, 5 times where all have
-//	Q2, tenants and months of all    71 times as fast
-//	Q3, resources and days, filtered 1.1 times as long, without rollups that serve it
-//	Q4, hours of a tenant's meter    twice as long: two round trips, where by hand it is
-//	                                 one; 0.3 ms over the loopback interface
+//	Q1, days and meters of a tenant  3.8 times as fast
+//	Q2, tenants and months of all    24 times as fast
+//	Q3, resources and days, filtered 1.35 times as long, without rollups that serve it
+//	Q4, hours of a tenant's meter    3.7 times as long: 0.6 ms, two round trips where by
+//	                                 hand it is one
 //
 // A query costs a round trip to ask how far the book is, and one more for each
 // stretch of time that it reads from rollups or from records.
