@@ -59,6 +59,7 @@ func ingest(ctx context.Context, s sizes) (ours, other turns, err error) {
 		}
 		_, _ = io.WriteString(w, `{"inserted":200,`) // what the client looks for
 	})
+	check := func(answer []byte) bool { return bytes.HasPrefix(answer, []byte(`{"inserted":200,`)) }
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range s.turns {
 		bodies := make([][]byte, s.batches)
@@ -74,7 +75,7 @@ func ingest(ctx context.Context, s sizes) (ours, other turns, err error) {
 			times *turns
 		}{{handler, &ours}, {decodeOnly, &other}} {
 			runtime.GC()
-			d, err := postAll(ctx, side.h, bodies, s.clients)
+			d, err := postAll(ctx, side.h, "/v1/records", bodies, s.clients, check)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -84,8 +85,9 @@ func ingest(ctx context.Context, s sizes) (ours, other turns, err error) {
 	return ours, other, nil
 }
 
-// postAll posts the bodies over some connections and returns how long it took.
-func postAll(ctx context.Context, h http.Handler, bodies [][]byte, clients int) (took time.Duration, err error) {
+// postAll posts the bodies to a route over some connections and returns how long it
+// took. Each answer has to pass the check.
+func postAll(ctx context.Context, h http.Handler, route string, bodies [][]byte, clients int, check func([]byte) bool) (took time.Duration, err error) {
 	base, stop, err := serve(h)
 	if err != nil {
 		return 0, err
@@ -105,7 +107,7 @@ func postAll(ctx context.Context, h http.Handler, bodies [][]byte, clients int) 
 	for range clients {
 		group.Go(func() {
 			for body := range queue {
-				if err := post(ctx, client, base, body); err != nil {
+				if err := post(ctx, client, base+route, body, check); err != nil {
 					faults <- err
 					return
 				}
@@ -118,8 +120,8 @@ func postAll(ctx context.Context, h http.Handler, bodies [][]byte, clients int) 
 	return took, <-faults
 }
 
-func post(ctx context.Context, client *http.Client, base string, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/records", bytes.NewReader(body))
+func post(ctx context.Context, client *http.Client, target string, body []byte, check func([]byte) bool) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func post(ctx context.Context, client *http.Client, base string, body []byte) er
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK || !bytes.HasPrefix(text, []byte(`{"inserted":200,`)) {
+	if answer.StatusCode != http.StatusOK || !check(text) {
 		return fmt.Errorf("a batch was not booked whole: %d %.300s", answer.StatusCode, text)
 	}
 	return nil

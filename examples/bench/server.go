@@ -10,6 +10,7 @@ import (
 	"github.com/usagebook/usagebook/httpadapter"
 	"github.com/usagebook/usagebook/httpadapter/azurestack"
 	"github.com/usagebook/usagebook/httpadapter/native"
+	"github.com/usagebook/usagebook/httpadapter/uts"
 	"github.com/usagebook/usagebook/usage"
 	"github.com/usagebook/usagebook/usage/memstore"
 )
@@ -41,7 +42,7 @@ func newBook() (*usage.Book, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	auth, err := httpadapter.StaticTokens(map[string]httpadapter.Principal{token: {Subject: "bench", Tenants: []string{"*"}, Roles: []string{"*"}, Permissions: []string{"*"}}})
+	auth, err := httpadapter.StaticTokens(map[string]httpadapter.Principal{token: {Subject: "bench", Home: "operator", Tenants: []string{"*"}, Roles: []string{"*"}, Permissions: []string{"*"}}})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,6 +52,6 @@ func newBook() (*usage.Book, http.Handler, error) {
 		return nil, nil, err
 	}
 	a, err := httpadapter.New(book, &httpadapter.Options{Authenticate: auth, Limiter: limiter, Logger: slog.New(slog.DiscardHandler)},
-		native.New(nil), azurestack.New(&azurestack.Options{ReportedTime: azurestack.Event}))
+		native.New(nil), azurestack.New(&azurestack.Options{ReportedTime: azurestack.Event}), uts.New(nil))
 	return book, a, err
 }
