@@ -38,7 +38,8 @@ var importRules = []importRule{
 	{"paginate", nil, "a leaf that knows nothing of usage"},
 	{"aggregate", nil, "a leaf that knows nothing of usage"},
 	{"rules", []string{"filter", "aggregate"}, "functions and windows have one home each"},
-	{"usage", []string{"filter", "aggregate", "paginate", "rules"}, "the book stands on the leaves"},
+	{"internal/jsontext", nil, "a leaf that knows no document"},
+	{"usage", []string{"filter", "aggregate", "paginate", "rules", "internal/jsontext"}, "the book stands on the leaves"},
 	{"usage/storetest", []string{"usage", "usage/storetest/...", "filter", "aggregate", "rules", "paginate"}, "a kit that never asks which store it tests"},
 	{"usage/storetest/internal", []string{"usage/storetest/internal/..."}, "the oracle of the kit shares nothing with what it judges"},
 	{"usage/usagetest", []string{"usage", "usage/memstore", "aggregate", "rules"}, "a kit for hosts, over the memory store"},
@@ -49,7 +50,7 @@ var importRules = []importRule{
 	{"httpadapter", []string{"usage", "usage/...", "filter", "aggregate", "paginate", "rules"}, "the shared HTTP part knows no vendor"},
 	{"httpadapter/internal", []string{"httpadapter/internal/..."}, "test tools know handlers and nothing of usage"},
 	{"httpadapter/internal/demo", []string{"httpadapter", "usage"}, "what the tests of every API share"},
-	{"httpadapter/*", []string{"httpadapter", "usage", "filter", "aggregate", "paginate", "rules"}, "vendors don't know each other"},
+	{"httpadapter/*", []string{"httpadapter", "usage", "filter", "aggregate", "paginate", "rules", "internal/jsontext"}, "vendors don't know each other"},
 	{"examples", []string{"..."}, "examples show everything"},
 }
 

@@ -107,15 +107,13 @@ func DecodeRecords(data []byte, limits *DecodeLimits) ([]Record, error) {
 			most.Records = limits.Records
 		}
 	}
-	d := decoder{data: data, index: -1}
+	d := newDecoder(data, false)
 	if err := d.size(most.Bytes); err != nil {
 		return nil, err
 	}
-	var table internTable
-	d.interned = &table
 	out, err := d.batch(most.Records)
 	if err != nil {
-		return nil, err
+		return nil, d.placed(err)
 	}
 	return out, nil
 }
@@ -133,17 +131,21 @@ func DecodeRecord(data []byte) (Record, error) {
 }
 
 func decodeOne(data []byte, r *Record) error {
-	d := decoder{data: data}
+	d := newDecoder(data, true)
 	if err := d.size(defaultDecodeBytes); err != nil {
 		return err
 	}
-	if d.peek() != '{' {
-		return d.unexpected("a record, which is an object")
+	if d.Peek() != '{' {
+		return d.placed(d.Unexpected("a record, which is an object"))
 	}
-	if err := d.record(r); err != nil {
-		return err
+	err := d.record(r)
+	if err == nil {
+		err = d.end()
 	}
-	return d.end()
+	if err != nil {
+		return d.placed(err)
+	}
+	return nil
 }
 
 // UnmarshalJSON reads the form that [DecodeRecords] describes, and replaces the

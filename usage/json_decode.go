@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/internal/jsontext"
 )
 
 const (
@@ -38,14 +39,14 @@ type dimensionSlot struct {
 func (d *decoder) batch(most int) ([]Record, error) {
 	var out []Record
 	var err error
-	switch d.peek() {
+	switch d.Peek() {
 	case '[':
 		out, err = d.array(most)
 	case '{':
-		d.pos++
+		d.Pos++
 		out, err = d.envelope(most)
 	default:
-		return nil, d.unexpected(`an array of records or an object with the key "records"`)
+		return nil, d.Unexpected(`an array of records or an object with the key "records"`)
 	}
 	if err != nil {
 		return nil, err
@@ -56,23 +57,23 @@ func (d *decoder) batch(most int) ([]Record, error) {
 func (d *decoder) envelope(most int) (out []Record, err error) {
 	found := false
 	for first := true; ; first = false {
-		at := d.pos
+		at := d.Pos
 		key, done, err := d.key(first)
 		switch {
 		case err != nil:
 			return nil, err
 		case done && !found:
-			return nil, d.fail(d.pos-1, `the key "records" is missing`)
+			return nil, d.Fail(d.Pos-1, `the key "records" is missing`)
 		case done:
 			return out, nil
 		case string(key) != "records":
-			return nil, d.fail(at, "unknown key "+quoted(string(key))+`, allowed is "records"; a single record stands in an array`)
+			return nil, d.Fail(at, "unknown key "+quoted(string(key))+`, allowed is "records"; a single record stands in an array`)
 		case found:
-			return nil, d.fail(at, `the key "records" is given twice`)
+			return nil, d.Fail(at, `the key "records" is given twice`)
 		}
 		found = true
-		if d.peek() != '[' {
-			return nil, d.unexpected("an array of records")
+		if d.Peek() != '[' {
+			return nil, d.Unexpected("an array of records")
 		}
 		if out, err = d.array(most); err != nil {
 			return nil, err
@@ -81,28 +82,28 @@ func (d *decoder) envelope(most int) (out []Record, err error) {
 }
 
 func (d *decoder) array(most int) ([]Record, error) {
-	d.pos++
+	d.Pos++
 	var out []Record
 	for i := 0; ; i++ {
-		c := d.peek()
+		c := d.Peek()
 		if c == ']' {
 			break
 		}
 		if i > 0 {
 			if c != ',' {
-				return nil, d.unexpected("a comma or ]")
+				return nil, d.Unexpected("a comma or ]")
 			}
-			d.pos++
-			d.peek()
+			d.Pos++
+			d.Peek()
 		}
 		if i == most {
-			return nil, &DecodeError{Offset: d.pos, Index: -1, Message: fmt.Sprintf("more than %d records, which is the limit", most), tooLarge: true}
+			return nil, &DecodeError{Offset: d.Pos, Index: -1, Message: fmt.Sprintf("more than %d records, which is the limit", most), tooLarge: true}
 		}
 		if i == cap(out) {
 			// The records so far tell how many are to come.
 			more := 1
 			if i > 0 {
-				more = (len(d.data)-d.pos)/max(d.pos/i, 2) + 1
+				more = (len(d.Data)-d.Pos)/max(d.Pos/i, 2) + 1
 			}
 			out = slices.Grow(out, min(more, most-i))
 		}
@@ -113,7 +114,7 @@ func (d *decoder) array(most int) ([]Record, error) {
 		}
 		d.index, d.field = -1, ""
 	}
-	d.pos++
+	d.Pos++
 	if out == nil {
 		out = []Record{}
 	}
@@ -164,15 +165,15 @@ func recordKey(key []byte) (int, string) {
 // record reads the record at the present place.
 func (d *decoder) record(r *Record) error {
 	d.field, d.member = "", ""
-	if d.peek() != '{' {
-		s, err := d.skip()
+	if d.Peek() != '{' {
+		s, err := d.Skip()
 		if err != nil {
 			return err
 		}
-		r.addFault("record", CodeType, "is "+kindOf(s.kind)+", a record is an object")
+		r.addFault("record", CodeType, "is "+kindOf(s.Kind)+", a record is an object")
 		return nil
 	}
-	d.pos++
+	d.Pos++
 	d.values, d.dimensions = d.values[:0], d.dimensions[:0]
 	d.short.absent = true
 	seen := 0
@@ -210,9 +211,11 @@ func (d *decoder) refuse(r *Record, unknown bool, key []byte) error {
 	} else {
 		r.addFault(d.field, CodeDuplicate, "the key is given twice")
 	}
-	_, err := d.skip()
+	if _, err := d.Skip(); err != nil {
+		return err
+	}
 	d.field = ""
-	return err
+	return nil
 }
 
 func (d *decoder) recordField(r *Record, bit int) (err error) {
@@ -245,14 +248,14 @@ func (d *decoder) recordField(r *Record, bit int) (err error) {
 // bytes reads the value at the present place where a string belongs. ok is false
 // where there is none: it is null, or a fault was noted.
 func (d *decoder) bytes(r *Record, field string) (s []byte, ok bool, err error) {
-	if d.peek() != '"' {
-		s, err := d.skip()
-		if err == nil && s.kind != 'n' {
-			r.addFault(field, CodeType, "is "+kindOf(s.kind)+", a string is expected")
+	if d.Peek() != '"' {
+		s, err := d.Skip()
+		if err == nil && s.Kind != 'n' {
+			r.addFault(field, CodeType, "is "+kindOf(s.Kind)+", a string is expected")
 		}
 		return nil, false, err
 	}
-	s, broken, err := d.string()
+	s, broken, err := d.String()
 	if broken {
 		r.addFault(field, CodeCharacters, brokenMessage)
 	}
@@ -267,9 +270,9 @@ func (d *decoder) textField(r *Record, field string, shared bool) (string, error
 		return "", err
 	}
 	if shared {
-		return d.intern(b), nil
+		return d.texts.Intern(b), nil
 	}
-	return d.keep(b), nil
+	return d.texts.Keep(b), nil
 }
 
 func (d *decoder) instantField(r *Record, field string) (time.Time, error) {
@@ -303,12 +306,12 @@ func (d *decoder) valuesField(r *Record) error {
 			return err
 		}
 		if n >= maxMembers {
-			if _, err := d.skip(); err != nil {
+			if _, err := d.Skip(); err != nil {
 				return err
 			}
 			continue
 		}
-		slot := valueSlot{Value: Value{Name: d.intern(key)}}
+		slot := valueSlot{Value: Value{Name: d.texts.Intern(key)}}
 		d.member = slot.Name
 		if d.brokenKey {
 			r.addFault("values", CodeCharacters, "the name "+quoted(slot.Name)+" "+brokenMessage)
@@ -324,24 +327,24 @@ func (d *decoder) valuesField(r *Record) error {
 // value reads the number at the present place into a slot that has its name.
 func (d *decoder) value(r *Record, slot *valueSlot) error {
 	var text []byte
-	switch c := d.peek(); {
+	switch c := d.Peek(); {
 	case c == '"':
-		s, _, err := d.string()
+		s, _, err := d.String()
 		if err != nil {
 			return err
 		}
 		text = s
-	case c == '-' || c-'0' <= 9:
-		s, err := d.number()
+	case jsontext.IsNumber(c):
+		s, err := d.Number()
 		if err != nil {
 			return err
 		}
 		text = s
 	default:
 		slot.absent = true
-		s, err := d.skip()
-		if err == nil && s.kind != 'n' {
-			r.addValueFault(slot.Name, CodeType, "is "+kindOf(s.kind)+", a number or a string with a number is expected")
+		s, err := d.Skip()
+		if err == nil && s.Kind != 'n' {
+			r.addValueFault(slot.Name, CodeType, "is "+kindOf(s.Kind)+", a number or a string with a number is expected")
 		}
 		return err
 	}
@@ -378,7 +381,7 @@ func (d *decoder) finishValues(r *Record) {
 	}
 	if cap(d.valueChunk)-len(d.valueChunk) < len(all) {
 		n := len(all)
-		if d.interned != nil {
+		if !d.texts.Once {
 			n = max(n, valuesChunk)
 		}
 		d.valueChunk = make([]Value, 0, n)
@@ -421,12 +424,12 @@ func (d *decoder) dimensionsField(r *Record) error {
 			return err
 		}
 		if n >= maxMembers {
-			if _, err := d.skip(); err != nil {
+			if _, err := d.Skip(); err != nil {
 				return err
 			}
 			continue
 		}
-		slot := dimensionSlot{Dimension: Dimension{Name: d.intern(key)}}
+		slot := dimensionSlot{Dimension: Dimension{Name: d.texts.Intern(key)}}
 		d.member = slot.Name
 		if d.brokenKey {
 			r.addFault("dimensions", CodeCharacters, "the name "+quoted(slot.Name)+" "+brokenMessage)
@@ -441,40 +444,40 @@ func (d *decoder) dimensionsField(r *Record) error {
 
 // dimension reads the value at the present place into a slot that has its name.
 func (d *decoder) dimension(r *Record, slot *dimensionSlot) error {
-	if d.peek() == '"' {
-		s, broken, err := d.string()
+	if d.Peek() == '"' {
+		s, broken, err := d.String()
 		if err != nil {
 			return err
 		}
 		if broken {
 			r.addFault("dimensions."+shortName(slot.Name), CodeCharacters, brokenMessage)
 		}
-		slot.Value = d.intern(s)
+		slot.Value = d.texts.Intern(s)
 		return nil
 	}
-	from := d.pos
-	s, err := d.skip()
+	from := d.Pos
+	s, err := d.Skip()
 	if err != nil {
 		return err
 	}
-	raw := d.data[from:d.pos]
+	raw := d.Data[from:d.Pos]
 	fault := func(code, message string) {
 		slot.absent = true
 		r.addFault("dimensions."+shortName(slot.Name), code, message)
 	}
 	switch {
-	case s.kind == 'n':
+	case s.Kind == 'n':
 		slot.absent = true
-	case s.kind != '{' && s.kind != '[':
-		fault(CodeType, fmt.Sprintf("is %s, a string, an object or an array is expected: write it as \"%s\"", kindOf(s.kind), shortName(string(raw[:min(len(raw), maxNameBytes+1)]))))
-	case s.depth > maxJSONDepth:
-		fault(CodeSyntax, fmt.Sprintf("nests %d levels deep, at most %d are allowed", s.depth, maxJSONDepth))
+	case s.Kind != '{' && s.Kind != '[':
+		fault(CodeType, fmt.Sprintf("is %s, a string, an object or an array is expected: write it as \"%s\"", kindOf(s.Kind), shortName(string(raw[:min(len(raw), maxNameBytes+1)]))))
+	case s.Depth > maxJSONDepth:
+		fault(CodeSyntax, fmt.Sprintf("nests %d levels deep, at most %d are allowed", s.Depth, maxJSONDepth))
 	case len(raw) > maxNestedBytes:
 		fault(CodeTooLong, fmt.Sprintf("has %d bytes, at most %d of an object or array are read", len(raw), maxNestedBytes))
-	case s.broken:
+	case s.Broken:
 		fault(CodeCharacters, brokenMessage)
-	case s.canonical:
-		slot.Value = d.intern(raw)
+	case s.Canonical:
+		slot.Value = d.texts.Intern(raw)
 	case !utf8.Valid(raw):
 		fault(CodeCharacters, "is not valid UTF-8")
 	default:
@@ -498,7 +501,7 @@ func (d *decoder) finishDimensions(r *Record) {
 	}
 	if cap(d.dimensionChunk)-len(d.dimensionChunk) < len(all) {
 		n := len(all)
-		if d.interned != nil {
+		if !d.texts.Once {
 			n = max(n, dimensionChunk)
 		}
 		d.dimensionChunk = make([]Dimension, 0, n)
@@ -552,7 +555,7 @@ func (d *decoder) correctsField(r *Record) error {
 				code, message = CodeDuplicate, "the key is given twice"
 			}
 			r.addFault(field, code, message)
-			if _, err := d.skip(); err != nil {
+			if _, err := d.Skip(); err != nil {
 				return err
 			}
 			d.member = ""
@@ -580,8 +583,8 @@ func (d *decoder) correctsField(r *Record) error {
 
 // correctionKind reads the kind and reports whether one was given.
 func (d *decoder) correctionKind(r *Record, c *Correction) (given bool, err error) {
-	if d.peek() == 'n' {
-		return false, d.literal()
+	if d.Peek() == 'n' {
+		return false, d.Literal()
 	}
 	b, ok, err := d.bytes(r, "corrects.kind")
 	switch {
@@ -599,13 +602,13 @@ func (d *decoder) correctionKind(r *Record, c *Correction) (given bool, err erro
 // object opens the object at the present place. It is not ok where there is
 // none: null, or something else, which is a fault.
 func (d *decoder) object(r *Record, field string) (ok bool, err error) {
-	if d.peek() == '{' {
-		d.pos++
+	if d.Peek() == '{' {
+		d.Pos++
 		return true, nil
 	}
-	s, err := d.skip()
-	if err == nil && s.kind != 'n' {
-		r.addFault(field, CodeType, "is "+kindOf(s.kind)+", an object is expected")
+	s, err := d.Skip()
+	if err == nil && s.Kind != 'n' {
+		r.addFault(field, CodeType, "is "+kindOf(s.Kind)+", an object is expected")
 	}
 	return false, err
 }
