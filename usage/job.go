@@ -263,12 +263,9 @@ const (
 // ErrUnavailable the job may have been accepted: submitting it again with the
 // same Key or ID is safe.
 func (b *Book) Submit(ctx context.Context, owner string, req JobRequest) (job *Job, existed bool, err error) {
-	t, err := b.newJob(owner, &req)
+	t, head, err := b.newJob(owner, &req)
 	if err == nil {
-		t, existed, err = b.acceptJob(ctx, t)
-	}
-	if err == nil {
-		job, err = jobOf(t)
+		t, head, existed, err = b.acceptJob(ctx, t, head)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("usage: submit: %w", err)
@@ -276,40 +273,37 @@ func (b *Book) Submit(ctx context.Context, owner string, req JobRequest) (job *J
 	if !existed {
 		b.tasks.wake(taskJob)
 	}
-	return job, existed, nil
+	return newJobOf(t, head), existed, nil
 }
 
 // acceptJob writes a new job, or finds the one that was accepted before.
-func (b *Book) acceptJob(ctx context.Context, t *Task) (*Task, bool, error) {
-	digest, err := digestOf(t)
-	if err != nil {
-		return nil, false, err
-	}
+func (b *Book) acceptJob(ctx context.Context, t *Task, head *jobHead) (*Task, *jobHead, bool, error) {
 	for tries := 0; ; tries++ {
 		err := b.taskStore.PutTask(ctx, t)
 		if err == nil {
-			return t, false, nil
+			return t, head, false, nil
 		}
 		if !errors.Is(err, ErrTaskExists) {
-			return nil, false, err
+			return nil, nil, false, err
 		}
 		first, found := b.firstJob(ctx, t)
 		if found != nil {
-			return nil, false, found
+			return nil, nil, false, found
 		}
 		if first == nil && tries < 3 {
 			continue // it was deleted in the meantime
 		}
 		if first == nil || first.Owner != t.Owner {
-			return nil, false, err
+			return nil, nil, false, err
 		}
-		switch before, err := digestOf(first); {
+		switch before, err := headOfJob(first); {
 		case err != nil:
-			return nil, false, err
-		case before != digest:
-			return nil, false, fmt.Errorf("%w: job %s was submitted with other content", ErrKeyReused, quoted(first.ID))
+			return nil, nil, false, err
+		case before.Digest != head.Digest:
+			return nil, nil, false, fmt.Errorf("%w: job %s was submitted with other content", ErrKeyReused, quoted(first.ID))
+		default:
+			return first, before, true, nil
 		}
-		return first, true, nil
 	}
 }
 
@@ -433,9 +427,9 @@ func (b *Book) oldestJob(ctx context.Context, owner string) (*Task, error) {
 }
 
 // newJob makes the task of a new job.
-func (b *Book) newJob(owner string, req *JobRequest) (*Task, error) {
+func (b *Book) newJob(owner string, req *JobRequest) (*Task, *jobHead, error) {
 	if err := b.checkOwner(owner); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("%w job: "+format, append([]any{ErrInvalid}, args...)...)
@@ -445,11 +439,11 @@ func (b *Book) newJob(owner string, req *JobRequest) (*Task, error) {
 		id = newID()
 	}
 	if v := checkText("id", id, maxJobID); v != nil {
-		return nil, invalid("the id %s %s", quoted(id), v.Message)
+		return nil, nil, invalid("the id %s %s", quoted(id), v.Message)
 	}
 	for what, text := range map[string]string{"key": req.Key, "digest": req.Digest} {
 		if len(text) > maxKeyBytes || !storable(text) {
-			return nil, invalid("the %s %s is no text of at most %d bytes", what, quoted(text), maxKeyBytes)
+			return nil, nil, invalid("the %s %s is no text of at most %d bytes", what, quoted(text), maxKeyBytes)
 		}
 	}
 	created := micro(req.Created)
@@ -457,24 +451,25 @@ func (b *Book) newJob(owner string, req *JobRequest) (*Task, error) {
 		created = b.Now()
 	}
 	if outside(created) {
-		return nil, invalid("it was created outside the years 1 to 9999")
+		return nil, nil, invalid("it was created outside the years 1 to 9999")
 	}
 	if n := len(req.Notes); n > 0 && n != len(req.Records) {
-		return nil, invalid("%d notes for %d records", n, len(req.Records))
+		return nil, nil, invalid("%d notes for %d records", n, len(req.Records))
 	}
 	if n := len(req.Labels); n > maxJobLabels {
-		return nil, invalid("%d labels, at most %d are allowed", n, maxJobLabels)
+		return nil, nil, invalid("%d labels, at most %d are allowed", n, maxJobLabels)
 	}
 	for _, l := range req.Labels {
 		if v := checkText("label", l, maxNameBytes); v != nil {
-			return nil, invalid("the label %s %s", quoted(l), v.Message)
+			return nil, nil, invalid("the label %s %s", quoted(l), v.Message)
 		}
 	}
 	if n := len(req.Records); n > b.opts.JobSize {
-		return nil, fmt.Errorf("%w: %d records in one job, at most %d are allowed", ErrTooLarge, n, b.opts.JobSize)
+		return nil, nil, fmt.Errorf("%w: %d records in one job, at most %d are allowed", ErrTooLarge, n, b.opts.JobSize)
 	}
 	t := &Task{Kind: taskJob, ID: id, Owner: owner, Key: req.Key, Created: created}
-	return t, b.fillJob(t, req)
+	head, err := b.fillJob(t, req)
+	return t, head, err
 }
 
 // checkOwner refuses owners that no store could tell apart, and a store without

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -123,91 +125,57 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// unmarshalForm reads a head or body whose form this release knows.
-func unmarshalForm(data []byte, form *int, v any) error {
-	err := json.Unmarshal(data, v)
-	if err != nil {
-		// A newer form may be of another shape throughout.
-		var probe struct {
-			Form int `json:"v"`
-		}
-		if json.Unmarshal(data, &probe) == nil && probe.Form > taskForm {
-			return errNewerForm
-		}
-		return err
-	}
-	switch {
-	case *form > taskForm:
-		return errNewerForm
-	case *form != taskForm:
-		return fmt.Errorf("it has the form %d, which is unknown", *form)
-	}
-	return nil
-}
-
-func headOfJob(t *Task) (*jobHead, error) {
-	var h jobHead
-	if err := unmarshalForm(t.Head, &h.Form, &h); err != nil {
-		return nil, fmt.Errorf("the head of job %s cannot be read: %w", quoted(t.ID), err)
-	}
-	if h.Count < 0 || h.Count > maxJobBody/shortestRecord {
-		return nil, fmt.Errorf("the head of job %s cannot be read: it counts %d records", quoted(t.ID), h.Count)
-	}
-	return &h, nil
-}
-
-func digestOf(t *Task) (string, error) {
-	h, err := headOfJob(t)
-	if err != nil {
-		return "", err
-	}
-	return h.Digest, nil
-}
-
-// jobOf reads a job from its task.
-func jobOf(t *Task) (*Job, error) {
-	h, err := headOfJob(t)
+// fillJob writes the head and the body of a new job.
+func (b *Book) fillJob(t *Task, req *JobRequest) (*jobHead, error) {
+	w := &jobWork{head: jobHead{Form: taskForm, Count: len(req.Records), Labels: slices.Clone(req.Labels)}, records: req.Records, states: make([]ItemState, len(req.Records))}
+	body, faults, err := b.appendJobBody(nil, w, req)
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{ID: t.ID, Owner: t.Owner, Key: t.Key, Created: t.Created, Count: h.Count, Started: t.Attempts > 0, Finished: h.Finished, Labels: h.Labels}
-	for _, l := range h.Lines {
-		line := JobLine{Tenant: l.Tenant, State: l.State, Count: l.Count}
-		// A worker that was stopped in order does not count as an attempt, and
-		// has begun all the same. Records with a fault fail without any.
-		j.Started = j.Started || l.State != ItemAccepted && l.State != ItemFailed
-		for _, d := range l.Labels {
-			line.Labels = line.Labels.With(d[0], d[1])
-		}
-		j.Lines = append(j.Lines, line)
+	if t.Body = body; len(body) > maxJobBody {
+		return nil, fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(body), maxJobBody)
 	}
-	return j, nil
+	if w.head.Digest = req.Digest; w.head.Digest == "" {
+		sum := sha256.Sum256(body)
+		w.head.Digest = hex.EncodeToString(sum[:])
+	}
+	if now := b.Now(); faults < len(req.Records) || len(req.Records) == 0 {
+		t.Due = now
+	} else {
+		w.head.Finished = now
+	}
+	if t.Head, err = w.marshalHead(); err != nil {
+		return nil, err
+	}
+	if len(t.Head) > maxJobHead {
+		return nil, fmt.Errorf("%w: the job has %d combinations of tenant and labels, which take %d bytes of at most %d; use fewer labels",
+			ErrTooLarge, len(w.head.Lines), len(t.Head), maxJobHead)
+	}
+	return &w.head, nil
 }
 
-// fillJob writes the head and the body of a new job.
-func (b *Book) fillJob(t *Task, req *JobRequest) error {
-	body := jobBody{Form: taskForm, Notes: req.Notes}
-	w := &jobWork{head: jobHead{Form: taskForm, Count: len(req.Records), Labels: req.Labels}, states: make([]ItemState, len(req.Records))}
-	text := append(make([]byte, 0, 2+256*len(req.Records)), '[')
-	w.records = make([]Record, len(req.Records))
-	open := false
+// appendJobBody appends what marshal would make of the jobBody of a new job, in
+// one pass and without a second copy: it is by far the largest part of accepting
+// a job. It sets the states, and in the place of records that have no JSON form
+// what can be read of them; faults is how many these are.
+func (b *Book) appendJobBody(dst []byte, w *jobWork, req *JobRequest) (out []byte, faults int, err error) {
+	dst = slices.Grow(dst, 64+320*len(req.Records))
+	dst = fmt.Appendf(dst, `{"v":%d,"records":[`, taskForm)
+	begin := len(dst)
+	var failed []jobError
 	for i := range req.Records {
 		if i > 0 {
-			text = append(text, ',')
+			dst = append(dst, ',')
 		}
-		w.records[i], w.states[i] = req.Records[i], ItemAccepted
-		r := &w.records[i]
-		from := len(text)
+		r := &req.Records[i]
+		w.states[i] = ItemAccepted
+		from := len(dst)
 		what := r.unwritable()
 		if r.Values.Len() > maxMembers || r.Dimensions.Len() > maxMembers {
 			what = "has too many members"
 		}
-		var err error
 		if what == "" {
-			if text, err = r.AppendJSON(text); err != nil {
-				return err
-			}
-			if len(text)-from > maxRecordText {
+			if dst = r.appendJSON(dst); len(dst)-from > maxRecordText {
 				what = "is too long"
 			}
 		}
@@ -217,43 +185,39 @@ func (b *Book) fillJob(t *Task, req *JobRequest) error {
 				// Not to be: what has no JSON form is nothing that the book takes.
 				e.Violations = []Violation{{Code: CodeSyntax, Field: "record", Message: what}}
 			}
-			body.Errors = append(body.Errors, jobError{Index: i, State: ItemFailed, Violations: storedViolations(e.Violations)})
+			failed = append(failed, jobError{Index: i, State: ItemFailed, Violations: storedViolations(e.Violations)})
+			if len(failed) == 1 {
+				w.records = slices.Clone(w.records) // the caller's stay as they are
+			}
 			w.records[i], w.states[i] = r.readable(), ItemFailed
-			if text, err = r.AppendJSON(text[:from]); err != nil {
-				return err
+			if dst, err = w.records[i].AppendJSON(dst[:from]); err != nil {
+				return nil, 0, err
 			}
 		}
-		open = open || !w.states[i].Failed()
-		if len(text) > maxJobBody {
-			return fmt.Errorf("%w: the job is longer than %d bytes", ErrTooLarge, maxJobBody)
+		if len(dst)-begin > maxJobBody {
+			return nil, 0, fmt.Errorf("%w: the job is longer than %d bytes", ErrTooLarge, maxJobBody)
 		}
 	}
-	open = open || len(req.Records) == 0
-	body.Records = append(text, ']')
-	var err error
-	if t.Body, err = marshal(&body); err != nil {
-		return err
+	dst = append(dst, ']')
+	for i, note := range req.Notes {
+		dst = append(dst, opening(i, `,"notes":[`)...)
+		if note == nil {
+			dst = append(dst, "null"...)
+			continue
+		}
+		dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), note), '"')
 	}
-	if len(t.Body) > maxJobBody {
-		return fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(t.Body), maxJobBody)
+	if len(req.Notes) > 0 {
+		dst = append(dst, ']')
 	}
-	if w.head.Digest = req.Digest; w.head.Digest == "" {
-		sum := sha256.Sum256(t.Body)
-		w.head.Digest = hex.EncodeToString(sum[:])
+	if len(failed) > 0 {
+		text, err := marshal(failed)
+		if err != nil {
+			return nil, 0, err
+		}
+		dst = append(append(dst, `,"errors":`...), text...)
 	}
-	if now := b.Now(); open {
-		t.Due = now
-	} else {
-		w.head.Finished = now
-	}
-	if t.Head, err = w.marshalHead(); err != nil {
-		return err
-	}
-	if len(t.Head) > maxJobHead {
-		return fmt.Errorf("%w: the job has %d combinations of tenant and labels, which take %d bytes of at most %d; use fewer labels",
-			ErrTooLarge, len(w.head.Lines), len(t.Head), maxJobHead)
-	}
-	return nil
+	return append(dst, '}'), len(failed), nil
 }
 
 // readable returns what can be read of a record that has no JSON form, cut to
@@ -299,71 +263,80 @@ func (r Record) readable() Record {
 
 // marshalHead writes the head with the states as they are.
 func (w *jobWork) marshalHead() ([]byte, error) {
-	type line struct {
-		tenant, labels string
-		state          ItemState
+	if outside(w.head.Finished) {
+		return nil, fmt.Errorf("%w job: it was finished outside the years 1 to 9999", ErrInvalid)
 	}
-	counts := make(map[line]*jobLine)
-	var buf []byte
-	w.head.Lines = nil
+	w.countLines()
+	return appendJobHead(make([]byte, 0, 256+96*len(w.head.Lines)), &w.head), nil
+}
+
+// countLines counts the records by tenant, labels and state.
+func (w *jobWork) countLines() {
+	places := make(map[string]int)
+	var lines []jobLine
+	var key []byte
 	for i := range w.records {
 		r := &w.records[i]
-		own := r.Dimensions.Project(w.head.Labels)
-		buf = own.AppendKey(buf[:0])
-		at := line{r.Tenant, string(buf), w.states[i]}
-		l := counts[at]
-		if l == nil {
-			l = &jobLine{Tenant: r.Tenant, State: w.states[i]}
-			for name, v := range own.All() {
+		key = append(appendKeyText(key[:0], r.Tenant), byte(w.states[i]))
+		for _, d := range r.Dimensions.list {
+			if slices.Contains(w.head.Labels, d.Name) {
+				key = appendKeyText(appendKeyText(key, d.Name), d.Value)
+			}
+		}
+		at, ok := places[string(key)]
+		if !ok {
+			l := jobLine{Tenant: r.Tenant, State: w.states[i]}
+			for name, v := range r.Dimensions.Project(w.head.Labels).All() {
 				l.Labels = append(l.Labels, [2]string{name, v})
 			}
-			counts[at] = l
+			at = len(lines)
+			places[string(key)] = at
+			lines = append(lines, l)
 		}
-		l.Count++
+		lines[at].Count++
 	}
-	for _, l := range counts {
-		w.head.Lines = append(w.head.Lines, *l)
-	}
-	slices.SortFunc(w.head.Lines, func(a, b jobLine) int {
+	slices.SortFunc(lines, func(a, b jobLine) int {
 		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant),
 			slices.CompareFunc(a.Labels, b.Labels, func(x, y [2]string) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) }),
 			cmp.Compare(a.State, b.State))
 	})
-	return marshal(&w.head)
+	w.head.Lines = lines
 }
 
-// read reads the work from the body of a job that is on its way.
-func (w *jobWork) read(data []byte) error {
-	var body jobBody
-	if err := unmarshalForm(data, &body.Form, &body); err != nil {
-		return err
+// appendJobHead appends what marshal would make of a head.
+func appendJobHead(dst []byte, h *jobHead) []byte {
+	dst = strconv.AppendInt(append(dst, `{"v":`...), int64(h.Form), 10)
+	dst = appendJSONText(append(dst, `,"digest":`...), h.Digest)
+	dst = strconv.AppendInt(append(dst, `,"count":`...), int64(h.Count), 10)
+	for i, l := range h.Labels {
+		dst = appendJSONText(append(dst, opening(i, `,"labels":[`)...), l)
 	}
-	records, err := DecodeRecords(body.Records, &DecodeLimits{Bytes: max(len(body.Records), 1), Records: max(w.head.Count, 1)})
-	switch {
-	case err != nil:
-		return err
-	case len(records) != w.head.Count:
-		return fmt.Errorf("%d records, %d were accepted", len(records), w.head.Count)
-	case len(body.Notes) > 0 && len(body.Notes) != len(records):
-		return fmt.Errorf("%d notes for %d records", len(body.Notes), len(records))
+	if len(h.Labels) > 0 {
+		dst = append(dst, ']')
 	}
-	w.records, w.notes = records, body.Notes
-	w.states = make([]ItemState, len(records))
-	w.errors = make(map[int]jobError, len(body.Errors))
-	for i := range w.states {
-		w.states[i] = ItemAccepted
-		if r := &records[i]; r.unwritable() != "" {
-			return fmt.Errorf("record %d: %s", i, r.unwritable())
+	for i := range h.Lines {
+		l := &h.Lines[i]
+		dst = appendJSONText(append(append(dst, opening(i, `,"lines":[`)...), `{"t":`...), l.Tenant)
+		for k, d := range l.Labels {
+			dst = appendJSONText(append(append(dst, opening(k, `,"l":[`)...), '['), d[0])
+			dst = append(appendJSONText(append(dst, ','), d[1]), ']')
 		}
-	}
-	for _, e := range body.Errors {
-		if e.Index < 0 || e.Index >= len(records) {
-			return fmt.Errorf("an error of record %d of %d", e.Index, len(records))
+		if len(l.Labels) > 0 {
+			dst = append(dst, ']')
 		}
-		w.states[e.Index] = e.State
-		w.errors[e.Index] = e
+		dst = append(append(append(dst, `,"s":"`...), l.State.String()...), '"')
+		dst = append(strconv.AppendInt(append(dst, `,"n":`...), int64(l.Count), 10), '}')
 	}
-	return nil
+	if len(h.Lines) > 0 {
+		dst = append(dst, ']')
+	}
+	if !h.Finished.IsZero() {
+		dst = appendJSONInstant(append(dst, `,"finished":`...), h.Finished)
+	}
+	if h.Lost != "" {
+		dst = appendJSONText(append(dst, `,"lost":`...), strings.ToValidUTF8(h.Lost, "\uFFFD"))
+	}
+	return append(dst, '}')
 }
 
 // marshalErrors writes the body of a finished job. Where it gets longer than
@@ -398,56 +371,4 @@ func (w *jobWork) marshalErrors(room int) ([]byte, error) {
 		out, first = append(out, text...), false
 	}
 	return append(out, "]}"...), nil
-}
-
-// jobErrorsOf reads the failed records of a job, however far it is.
-func jobErrorsOf(t *Task) ([]JobError, error) {
-	h, err := headOfJob(t)
-	if err != nil {
-		return nil, err
-	}
-	if h.Lost != "" {
-		out := make([]JobError, h.Count)
-		for i := range out {
-			out[i] = JobError{Index: i, State: ItemFailed, Kind: OtherError, Message: h.Lost}
-		}
-		return out, nil
-	}
-	unreadable := func(err error) error { return fmt.Errorf("the body of job %s cannot be read: %w", quoted(t.ID), err) }
-	var body jobBody
-	if err := unmarshalForm(t.Body, &body.Form, &body); err != nil {
-		return nil, unreadable(err)
-	}
-	var records []Record
-	if body.Records != nil && len(body.Errors) > 0 {
-		if records, err = DecodeRecords(body.Records, &DecodeLimits{Bytes: len(body.Records), Records: max(h.Count, 1)}); err != nil {
-			return nil, unreadable(err)
-		}
-	}
-	out := make([]JobError, len(body.Errors))
-	for i, e := range body.Errors {
-		x := JobError{Index: e.Index, Note: e.Note, State: e.State, Kind: OtherError, Violations: violationsOf(e.Violations), BillingID: e.BillingID, Message: e.Message}
-		switch e.State {
-		case ItemVerificationFailed:
-			x.Kind = ValidationError
-		case ItemBillingFailed:
-			x.Kind = BillingError
-		}
-		switch {
-		case e.Record != nil:
-			if x.Record, err = DecodeRecord(e.Record); err != nil {
-				return nil, unreadable(err)
-			}
-		case e.Index >= 0 && e.Index < len(records):
-			x.Record = records[e.Index]
-			if e.Index < len(body.Notes) {
-				x.Note = body.Notes[e.Index]
-			}
-		}
-		if x.Message == "" && len(x.Violations) > 0 {
-			x.Message = x.Violations[0].String()
-		}
-		out[i] = x
-	}
-	return out, nil
 }

@@ -185,6 +185,11 @@ func (r *Record) AppendJSON(dst []byte) ([]byte, error) {
 	if what := r.unwritable(); what != "" {
 		return dst, fmt.Errorf("usage: encode: %w: record (id %s): %s", ErrInvalid, quoted(r.ID), what)
 	}
+	return r.appendJSON(dst), nil
+}
+
+// appendJSON is AppendJSON of a record that has a JSON form.
+func (r *Record) appendJSON(dst []byte) []byte {
 	dst = slices.Grow(dst, 192)
 	dst = appendJSONText(append(dst, `{"id":`...), r.ID)
 	dst = appendJSONText(append(dst, `,"source":`...), r.Source)
@@ -221,7 +226,7 @@ func (r *Record) AppendJSON(dst []byte) ([]byte, error) {
 		dst = appendJSONText(append(dst, `,"id":`...), c.ID)
 		dst = append(dst, '}')
 	}
-	return append(dst, '}'), nil
+	return append(dst, '}')
 }
 
 // opening is what stands before the i-th member of an object.

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/usagebook/usagebook/aggregate"
-	"github.com/usagebook/usagebook/internal/jsontext"
+	"github.com/usagebook/usagebook/usage/internal/jsontext"
 )
 
 const (

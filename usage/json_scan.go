@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/usagebook/usagebook/internal/jsontext"
+	"github.com/usagebook/usagebook/usage/internal/jsontext"
 )
 
 // decoder reads records from JSON text in a single pass, without reflection and

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/usagebook/usagebook/internal/jsontext"
+	"github.com/usagebook/usagebook/usage/internal/jsontext"
 )
 
 // tree reads any document, as encoding/json would into an any, by the methods
