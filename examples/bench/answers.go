@@ -10,9 +10,8 @@ import (
 // compareAnswers asks both the same questions in turns and compares every answer to
 // the last digit.
 func compareAnswers(ctx context.Context, s sizes, p pair, t *table) error {
-	for which := range questions(0) {
+	for which, q := range s.workload.questions(s.records, 0) {
 		ours, hand, rows, err := compareAnswer(ctx, s, p, which)
-		q := questions(0)[which]
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
@@ -35,7 +34,7 @@ func compareAnswer(ctx context.Context, s sizes, p pair, which int) (ours, hand 
 		clear(answers)
 		err := p.turn(i, &ours, &hand, func(c contender) error {
 			for r := range repeat {
-				list, err := c.answer(ctx, questions(variant + r)[which])
+				list, err := answer(ctx, c, s.workload.questions(s.records, variant+r)[which])
 				if err != nil {
 					return err
 				}
@@ -47,7 +46,7 @@ func compareAnswer(ctx context.Context, s sizes, p pair, which int) (ours, hand 
 			return err
 		}
 		for r, list := range answers[p.ours] {
-			if err := sameAnswer(list, answers[p.hand][r]); err != nil {
+			if err := sameAnswer("ours", "the hand-written one", list, answers[p.hand][r]); err != nil {
 				return err
 			}
 			rows = max(rows, len(list))

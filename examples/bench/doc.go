@@ -2,10 +2,15 @@
 // on one machine, and prints ratios:
 //
 //	go run ./examples/bench                             # everything, of moderate size
-//	go run ./examples/bench -records 1000000 stores     # the durable stores alone
+//	go run ./examples/bench -records 1000000 queries    # answers alone, of those in memory
+//	go run ./examples/bench -records 1000000 -contenders memstore,duckdb -workload skewed ingest queries
 //
 // Its parts:
 //
+//	ingest   booking with validation, rules and deduplication, batches made ready
+//	         beforehand; and bytes a record: on the heap, and by the contender's own account
+//	queries  eight questions: cold, which is the first time after loading, warm, and while
+//	         batches of 200 records keep arriving
 //	http     POST /v1/records of 200-record batches into memory, over loopback, against
 //	         a handler that only reads the same bodies and decodes them by encoding/json;
 //	         and a page of 1,000 lines of usageAggregates out of a book, over loopback,
@@ -13,32 +18,58 @@
 //	stores   books on SQLite and PostgreSQL, against tables, indexes and statements that
 //	         are written by hand with care for the same engine, the same unique key
 //	         (tenant, source, id) and the same durability: booking with deduplication in
-//	         batches, four questions about sums after rolling up, and bytes on disk
+//	         batches, the questions after rolling up, and bytes on disk
 //	writers  the same contenders booking by one writer and by eight at once, in batches
 //	         of 1, 10 and 200
 //
-// The workload of the stores is a quarter of a service with 50 tenants, 40 meters and
-// 2,000 resources in 20 namespaces, in the order of time but for one record in a hundred,
-// which is days late; one in fifty is delivered twice. It is seeded.
+// # Contenders
 //
-// The two sides of a comparison take turns, and a ratio is the median of the ratios
-// within each turn: the machine's noise then meets both. Answers are checked: every
+// Ingest and queries compare those of -contenders:
+//
+//	naive         Go over a slice of structs with decimal.Decimal, and a map of identities
+//	duckdb        DuckDB in process: DECIMAL columns; for booking its identity is the
+//	              primary key, for questions the table has none and is packed in a file
+//	duckdb-enum   the same with enumerations for the texts that are few; they have to be
+//	              known beforehand
+//	memstore      ours, in memory, rolled up
+//	memstore-raw  ours, in memory, without rollups; only where it is named
+//
+// DuckDB needs cgo and a linker for C++ (g++). Without cgo, or with the tag noduckdb,
+// the program builds without it, and says so where it is named.
+//
+// # Workloads
+//
+// A quarter of a service with 50 tenants, 40 meters and 2,000 resources, each of one
+// tenant and one of 20 namespaces, in the order of time but for one record in a
+// hundred, which is days late; one in fifty is delivered twice. Quantities have up to
+// six places. It is seeded, and made while it is read. -workload chooses its shape:
+//
+//	typical      so
+//	skewed       one tenant has half of it, and is the one that is asked about
+//	adversarial  resources without number: nearly every record is its own series
+//	wide         30 dimensions instead of two
+//
+// The contenders of a comparison take turns, and a ratio is the median of the ratios
+// within each turn: the machine's noise then meets all. Answers are checked: every
 // record has to be booked, and every page to be the same and whole; every batch has to
-// be told how many of its records were new, and every sum to be the same to the last
-// digit. A difference ends the run.
+// be told how many of its records were new, and every figure of every answer has to be
+// the same for all, to the last digit. A difference ends the run.
 //
 // PostgreSQL is a server of its own that is thrown away afterwards. Where none is
 // installed, -engines sqlite leaves it out.
 //
-//	-records  records in a book (200,000)
-//	-turns    turns of each side (5)
-//	-report   file for a report in Markdown, too
-//	-batches  http: batches in a turn of ingest (400)
-//	-clients  http: connections that post at the same time (4)
-//	-engines  stores, writers: sqlite, postgres or both (sqlite,postgres)
-//	-append   stores: sizes of batches (200,10000); the questions go to what the last
-//	          one has loaded
-//	-commits  writers: batches in a turn (400)
-//	-meters   stores, writers: how many of the meters a resource has (40, which makes
-//	          80,000 series and is hard on whoever remembers series)
+//	-records     records in a book (200,000)
+//	-turns       turns of each side (5)
+//	-report      file for a report in Markdown, too
+//	-workload    typical, skewed, adversarial or wide (typical)
+//	-ids         uuid, or hex for 32 digits (uuid)
+//	-meters      how many of the meters a resource has (40, which makes 80,000 series and
+//	             is hard on whoever remembers series)
+//	-contenders  ingest, queries: who takes part (naive,duckdb,duckdb-enum,memstore)
+//	-batches     http: batches in a turn of ingest (400)
+//	-clients     http: connections that post at the same time (4)
+//	-engines     stores, writers: sqlite, postgres or both (sqlite,postgres)
+//	-append      ingest, stores: sizes of batches (200,10000); in stores, the questions go
+//	             to what the last one has loaded
+//	-commits     writers: batches in a turn (400)
 package main

@@ -1,143 +1,209 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"runtime"
-	"sync"
+	"slices"
 	"time"
 )
 
-// batchSize is the number of records in a batch.
-const batchSize = 200
-
-// plainRecord is a record as encoding/json decodes it.
-type plainRecord struct {
-	ID         string                 `json:"id"`
-	Source     string                 `json:"source"`
-	Tenant     string                 `json:"tenant"`
-	Meter      string                 `json:"meter"`
-	Start      time.Time              `json:"start"`
-	Values     map[string]json.Number `json:"values"`
-	Dimensions map[string]string      `json:"dimensions"`
-}
-
-// batch returns a body with new ids.
-func batch(rnd *rand.Rand) []byte {
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for i := range batchSize {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		tenant, resource := rnd.IntN(50), rnd.IntN(40)
-		fmt.Fprintf(&b, `{"id":"%08x-%04x-4%03x-8%03x-%012x","source":"gateway","tenant":"tenant-%02d","meter":"meter-%02d","start":"2026-%02d-%02dT%02d:%02d:%02dZ","values":{"quantity":"%d.%06d"},"dimensions":{"namespace":"ns-%02d","resource":"/tenants/%02d/resources/%d","region":"eu-west-1"}}`,
-			rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(1<<12), rnd.IntN(1<<12), rnd.Uint64()>>16, tenant, rnd.IntN(40), 1+rnd.IntN(3), 1+rnd.IntN(28), rnd.IntN(24), rnd.IntN(60), rnd.IntN(60),
-			rnd.IntN(100), rnd.IntN(1_000_000), resource%20, tenant, resource)
-	}
-	b.WriteByte(']')
-	return b.Bytes()
-}
-
-// ingest posts the same bodies to both handlers in turns.
-func ingest(ctx context.Context, s sizes) (ours, other turns, err error) {
-	decodeOnly := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		var list []plainRecord
-		if err == nil {
-			err = json.Unmarshal(body, &list)
-		}
-		if err != nil || len(list) != batchSize {
-			http.Error(w, "not decoded", http.StatusBadRequest)
-			return
-		}
-		_, _ = io.WriteString(w, `{"inserted":200,`) // what the client looks for
-	})
-	check := func(answer []byte) bool { return bytes.HasPrefix(answer, []byte(`{"inserted":200,`)) }
-	rnd := rand.New(rand.NewPCG(1, 1))
-	for range s.turns {
-		bodies := make([][]byte, s.batches)
-		for i := range bodies {
-			bodies[i] = batch(rnd)
-		}
-		_, handler, err := newBook()
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, side := range []struct {
-			h     http.Handler
-			times *turns
-		}{{handler, &ours}, {decodeOnly, &other}} {
-			runtime.GC()
-			d, err := postAll(ctx, side.h, "/v1/records", bodies, s.clients, check)
-			if err != nil {
-				return nil, nil, err
-			}
-			*side.times = append(*side.times, d)
-		}
-	}
-	return ours, other, nil
-}
-
-// postAll posts the bodies to a route over some connections and returns how long it
-// took. Each answer has to pass the check.
-func postAll(ctx context.Context, h http.Handler, route string, bodies [][]byte, clients int, check func([]byte) bool) (took time.Duration, err error) {
-	base, stop, err := serve(h)
+// compareIngest compares booking with validation, rules and deduplication, and what
+// the records take then.
+func compareIngest(ctx context.Context, s sizes, r *report) (err error) {
+	f, err := newField(s.contenders)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	transport := &http.Transport{MaxIdleConnsPerHost: clients}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
-	queue := make(chan []byte, len(bodies))
-	for _, b := range bodies {
-		queue <- b
-	}
-	close(queue)
-	faults := make(chan error, clients)
-	var group sync.WaitGroup
-	begun := time.Now()
-	for range clients {
-		group.Go(func() {
-			for body := range queue {
-				if err := post(ctx, client, base+route, body, check); err != nil {
-					faults <- err
-					return
+	defer func() { err = errors.Join(err, f.close()) }()
+	m := &ingestion{sizes: s, field: f}
+	for i := range s.turns {
+		for _, e := range f.turn(i) {
+			for _, a := range m.attemptsOf(e) {
+				if err := m.attempt(ctx, a); err != nil {
+					return fmt.Errorf("%s: %w", e.name, err)
 				}
+				r.progress("turn %d: %s, batches of %d", i+1, e.name, a.batch)
 			}
-		})
+		}
 	}
-	group.Wait()
-	took = time.Since(begun)
-	close(faults)
-	return took, <-faults
+	return m.report(r)
 }
 
-func post(ctx context.Context, client *http.Client, target string, body []byte, check func([]byte) bool) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+// ingestion is a run of compareIngest.
+type ingestion struct {
+	sizes
+	field    *field
+	attempts []*attempt
+}
+
+// attempt is one way in which a contender books, in all turns.
+type attempt struct {
+	entrant
+	batch int
+	cores int
+	// times are those of all records, first and last of the first and the last tenth.
+	times, first, last turns
+	rolling            turns
+	// Bytes: of the heap, and as the contender counts them, before and after rolling up.
+	heap, heapRolled, own, rolled int64
+	records                       int // booked
+}
+
+// attemptsOf returns the ways in which one of the field books.
+func (m *ingestion) attemptsOf(e entrant) (list []*attempt) {
+	for _, a := range m.attempts {
+		if a.name == e.name {
+			list = append(list, a)
+		}
+	}
+	if list != nil {
+		return list
+	}
+	batches := m.append
+	if e.batch > 0 {
+		batches = []int{e.batch}
+	}
+	cores := []int{0}
+	if e.cores {
+		cores = []int{1, 2}
+	}
+	for _, b := range batches {
+		for _, c := range cores {
+			list = append(list, &attempt{entrant: e, batch: b, cores: c})
+		}
+	}
+	m.attempts = append(m.attempts, list...)
+	return list
+}
+
+// chunk is how many events are made ready at a time: all of them at once would not go
+// into memory.
+const chunk = 100_000
+
+// attempt has a contender book everything once.
+func (m *ingestion) attempt(ctx context.Context, a *attempt) (err error) {
+	writers := 1
+	if a.cores > 0 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(a.cores))
+		writers = a.cores
+	}
+	before := heap()
+	c, err := a.open(ctx, m.field, purpose{workload: m.workload, booking: true})
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := client.Do(r)
-	if err != nil {
+	defer func() { err = errors.Join(err, c.close()) }()
+	var parts turns
+	if parts, a.records, err = m.book(ctx, c, a.batch, writers); err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
+	tenth := max(1, len(parts)/10)
+	note := func(to *turns, list turns) { *to = append(*to, list.sum()/time.Duration(len(list))) }
+	a.times = append(a.times, parts.sum())
+	note(&a.first, parts[:tenth])
+	note(&a.last, parts[len(parts)-tenth:])
+	if a.own, err = c.bytes(ctx); err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK || !check(text) {
-		return fmt.Errorf("a batch was not booked whole: %d %.300s", answer.StatusCode, text)
+	a.heap = heap() - before
+	begun := time.Now()
+	if err = c.roll(ctx); err != nil {
+		return err
 	}
-	return nil
+	a.rolling = append(a.rolling, time.Since(begun))
+	a.rolled, err = c.bytes(ctx)
+	a.heapRolled = heap() - before
+	return err
+}
+
+// book has a contender book everything, and returns the times of all chunks and how
+// many records there are then.
+func (m *ingestion) book(ctx context.Context, c contender, batch, writers int) (parts turns, records int, err error) {
+	stream := newTraffic(1, m.records, m.workload)
+	for left := m.records; left > 0; left -= chunk {
+		size := min(left, chunk)
+		bookings, fresh := make([]booking, 0, size/batch+1), 0
+		for size > 0 {
+			b := stream.batch(min(size, batch))
+			book, err := c.prepare(b)
+			if err != nil {
+				return nil, 0, err
+			}
+			bookings, fresh, size = append(bookings, book), fresh+b.fresh, size-len(b.events)
+		}
+		begun := time.Now()
+		inserted, err := bookAll(ctx, bookings, writers)
+		parts = append(parts, time.Since(begun))
+		if err != nil {
+			return nil, 0, err
+		}
+		if inserted != fresh {
+			return nil, 0, fmt.Errorf("it has booked %d of %d new records", inserted, fresh)
+		}
+		records += inserted
+	}
+	return parts, records, nil
+}
+
+// heap is how many bytes of the heap are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what finalizers and pools let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func (t turns) sum() (all time.Duration) {
+	for _, d := range t {
+		all += d
+	}
+	return all
+}
+
+// report prints what was measured.
+func (m *ingestion) report(r *report) error {
+	title := fmt.Sprintf("%d records, %s", m.records, m.workload)
+	rates := &table{title: "Booking " + title + ", with validation, rules and deduplication", notes: m.field.notes(),
+		columns: []string{"contender", "batch", "cores", "rate", "spread", "µs a record, first tenth", "last tenth", "heap, bytes a record", "own account", "rolled up, records/s", "heap then", "own account then"}}
+	for _, a := range m.attempts {
+		cores, rolling := "all", "-"
+		if a.cores > 0 {
+			cores = fmt.Sprint(a.cores)
+		}
+		if a.rolled != a.own || a.heapRolled > a.heap+a.heap/100 {
+			rolling = fmt.Sprintf("%.0f", float64(a.records)/a.rolling.median().Seconds())
+		}
+		each := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/float64(a.records)) }
+		tenth := func(t turns) string {
+			return fmt.Sprintf("%.3f", t.median().Seconds()*1e6/float64(min(chunk, m.records)))
+		}
+		rates.rows = append(rates.rows, []string{a.name, fmt.Sprint(a.batch), cores, perSecond(m.records, a.times.median()), a.times.spread(),
+			tenth(a.first), tenth(a.last), each(a.heap), each(a.own), rolling, each(a.heapRolled), each(a.rolled)})
+	}
+	ratios := &table{title: "How many times faster ours book " + title, columns: []string{"ours", "batch", "cores", "theirs", "batch", "rate", "spread", "asked for"}}
+	for _, pair := range m.field.rivals() {
+		for _, ours := range m.attempts {
+			for _, theirs := range m.attempts {
+				if ours.name != pair.ours || theirs.name != pair.theirs || theirs.entrant.batch == 0 && ours.batch != theirs.batch {
+					continue
+				}
+				faster, aim := over(theirs.times, ours.times), ""
+				switch {
+				case pair == (rival{"memstore", "duckdb"}):
+					aim = "25"
+				case slices.Contains([]string{"sqlitestore", "postgresstore"}, pair.ours):
+					aim = "0.9"
+				}
+				ratios.rows = append(ratios.rows, []string{ours.name, fmt.Sprint(ours.batch), fmt.Sprint(max(ours.cores, 1)), theirs.name, fmt.Sprint(theirs.batch),
+					faster.String(), faster.spread(), aim})
+			}
+		}
+	}
+	if err := r.add(rates); err != nil || len(ratios.rows) == 0 {
+		return err
+	}
+	return r.add(ratios)
 }

@@ -23,10 +23,11 @@ func main() {
 type sizes struct {
 	records, turns   int
 	batches, clients int // http
-	engines          []string
-	meters           int   // of each resource
-	append           []int // stores: sizes of batches
-	commits          int   // writers
+	workload
+	contenders []string // ingest, queries
+	engines    []string // stores, writers
+	append     []int    // ingest, stores: sizes of batches
+	commits    int      // writers
 }
 
 // part is a comparison that can be run alone.
@@ -36,6 +37,8 @@ type part struct {
 }
 
 var parts = []part{
+	{"ingest", compareIngest},
+	{"queries", compareQueries},
 	{"http", compareHTTP},
 	{"stores", compareStores},
 	{"writers", compareWriters},
@@ -49,16 +52,26 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&s.batches, "batches", 400, "http: batches in a turn of ingest")
 	flags.IntVar(&s.clients, "clients", 4, "http: connections that post at the same time")
 	engines := flags.String("engines", "sqlite,postgres", "stores, writers: `names` of engines")
-	appends := flags.String("append", "200,10000", "stores: `sizes` of batches; the questions go to what the last one has loaded")
-	flags.IntVar(&s.meters, "meters", meters, "stores, writers: `meters` of each resource, of 40; 2,000 times so many series")
+	appends := flags.String("append", "200,10000", "ingest, stores: `sizes` of batches; the questions go to what the last one has loaded")
+	shaped := flags.String("workload", string(typical), "`shape` of the workload: typical, skewed, adversarial or wide")
+	ids := flags.String("ids", "uuid", "`kind` of ids: uuid, or hex for 32 digits")
+	flags.IntVar(&s.each, "meters", meters, "`meters` of each resource, of 40; 2,000 times so many series")
+	contenders := flags.String("contenders", memoryContenders, "ingest, queries: `names` of contenders")
 	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.meters < 1 || s.meters > meters {
+	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.each < 1 || s.each > meters {
 		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed, and 1 to 40 meters; see -help")
 	}
+	if s.shape = shape(*shaped); !slices.Contains(shapes, s.shape) {
+		return fmt.Errorf("there is no workload %q; see -help", *shaped)
+	}
+	if s.hexIDs = *ids == "hex"; !s.hexIDs && *ids != "uuid" {
+		return fmt.Errorf("-ids is %q: uuid and hex are allowed", *ids)
+	}
+	s.contenders = strings.Split(*contenders, ",")
 	s.engines = strings.Split(*engines, ",")
 	for _, text := range strings.Split(*appends, ",") {
 		n, err := strconv.Atoi(text)

@@ -64,20 +64,28 @@ func (p *postgres) settings(ctx context.Context) (string, error) {
 	return "PostgreSQL, both sides: " + strings.Join(names, " "), nil
 }
 
-func (p *postgres) open(ctx context.Context) (ours, hand contender, err error) {
-	var places [2]inPostgres
-	for i := range places {
-		if places[i], err = p.database(ctx); err != nil {
-			return nil, nil, errors.Join(err, places[0].close())
-		}
-	}
-	if ours, err = openBookPostgres(ctx, places[0]); err == nil {
-		hand, err = openHandPostgres(ctx, places[1])
-	}
+func (p *postgres) openOurs(ctx context.Context) (contender, error) {
+	in, err := p.database(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(err, places[0].close(), places[1].close())
+		return nil, err
 	}
-	return ours, hand, nil
+	c, err := openBookPostgres(ctx, in)
+	if err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	return c, nil
+}
+
+func (p *postgres) openHand(ctx context.Context, w workload) (contender, error) {
+	in, err := p.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := openHandPostgres(ctx, in, w)
+	if err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	return c, nil
 }
 
 func (p *postgres) close() error { return p.server.Close() }
@@ -148,7 +156,10 @@ func (c *bookPostgres) close() error { return errors.Join(c.store.Close(), c.inP
 // handPostgres is the hand-written contender: a table with the unique key and one
 // index, written by one statement with an array for each column, which is a
 // transaction and a round trip for each batch.
-type handPostgres struct{ inPostgres }
+type handPostgres struct {
+	inPostgres
+	insert string
+}
 
 // The statistics make the planner see how few tenants and months there are: it
 // then adds them up in parallel and does not sort the table.
@@ -162,9 +173,17 @@ CREATE TABLE records (
 CREATE INDEX ON records (tenant, meter, ts);
 CREATE STATISTICS records_months ON tenant, (date_trunc('month', ts AT TIME ZONE 'UTC')) FROM records`
 
-const handPostgresInsert = `INSERT INTO records (tenant, source, id, meter, namespace, resource, ts, quantity)
-	SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::numeric[])
-	ON CONFLICT DO NOTHING`
+// handPostgresInsert is the statement for records with so many labels.
+func handPostgresInsert(labels int) string {
+	columns, arrays := "ts, quantity, tenant, source, id, meter, namespace, resource", "$1::timestamptz[], $2::numeric[]"
+	for i := range 6 + labels {
+		arrays += fmt.Sprintf(", $%d::text[]", 3+i)
+	}
+	for i := range labels {
+		columns += ", " + labelName(i)
+	}
+	return "INSERT INTO records (" + columns + ") SELECT * FROM unnest(" + arrays + ") ON CONFLICT DO NOTHING"
+}
 
 var handPostgresQuestions = map[string]string{
 	"Q1": `SELECT date_trunc('day', ts AT TIME ZONE 'UTC'), meter, sum(quantity) FROM records
@@ -174,59 +193,94 @@ var handPostgresQuestions = map[string]string{
 		WHERE meter = ANY($1) AND starts_with(resource, $2) GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT $3`,
 	"Q4": `SELECT date_trunc('hour', ts AT TIME ZONE 'UTC'), '', sum(quantity) FROM records
 		WHERE tenant = $1 AND meter = $2 AND ts >= $3 AND ts < $4 GROUP BY 1 ORDER BY 1`,
+	// Different ones first: a hash of few beats sorting all of them.
+	"Q5": `SELECT month, tenant, count(*)::numeric FROM (
+			SELECT date_trunc('month', ts AT TIME ZONE 'UTC') AS month, tenant, resource FROM records GROUP BY 1, 2, 3) AS d
+		GROUP BY 1, 2 ORDER BY 1, 2`,
+	"Q6": `SELECT NULL::timestamp, namespace, sum(quantity) FROM records
+		WHERE (meter = ANY($1) OR starts_with(resource, $2)) AND quantity > $3 AND tenant <> $4 AND namespace <> $5 GROUP BY 2 ORDER BY 2`,
+	"Q7": `SELECT NULL::timestamp, resource, sum(quantity) FROM records
+		WHERE meter = ANY($1) AND starts_with(resource, $2) GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT $3 OFFSET $4`,
+	"Q7d": `SELECT date_trunc('day', ts AT TIME ZONE 'UTC'), resource, sum(quantity) FROM records
+		WHERE meter = ANY($1) AND starts_with(resource, $2) GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT $3 OFFSET $4`,
 }
 
-func openHandPostgres(ctx context.Context, in inPostgres) (*handPostgres, error) {
-	_, err := in.pool.Exec(ctx, handPostgresSchema)
-	return &handPostgres{in}, err
+func openHandPostgres(ctx context.Context, in inPostgres, w workload) (*handPostgres, error) {
+	schema := handPostgresSchema
+	for i := range w.labels() {
+		schema += ";\nALTER TABLE records ADD COLUMN " + labelName(i) + " text"
+	}
+	_, err := in.pool.Exec(ctx, schema)
+	return &handPostgres{in, handPostgresInsert(w.labels())}, err
 }
 
-func (c *handPostgres) add(ctx context.Context, b delivery) (int, error) {
+func (c *handPostgres) prepare(b delivery) (booking, error) {
 	n := len(b.events)
-	var texts [6][]string
+	texts := make([][]string, 6+len(b.events[0].labels))
 	for i := range texts {
 		texts[i] = make([]string, n)
 	}
 	at, quantities := make([]time.Time, n), make([]pgtype.Numeric, n)
 	for i, e := range b.sorted() {
-		for k, text := range [...]string{e.tenant, e.source, e.id, e.meter, e.namespace, e.resource} {
+		for k, text := range append([]string{e.tenant, e.source, e.id, e.meter, e.namespace, e.resource}, e.labels...) {
 			texts[k][i] = text
 		}
 		at[i], quantities[i] = e.at, pgtype.Numeric{Int: e.quantity.Coefficient(), Exp: e.quantity.Exponent(), Valid: true}
 	}
-	tag, err := c.pool.Exec(ctx, handPostgresInsert, texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], at, quantities)
-	return int(tag.RowsAffected()), err
+	args := []any{at, quantities}
+	for _, column := range texts {
+		args = append(args, column)
+	}
+	return func(ctx context.Context) (int, error) {
+		for i := range b.events {
+			if err := b.events[i].check(); err != nil {
+				return 0, err
+			}
+		}
+		tag, err := c.pool.Exec(ctx, c.insert, args...)
+		return int(tag.RowsAffected()), err
+	}, nil
 }
 
 func (c *handPostgres) roll(context.Context) error { return nil }
 
-func (c *handPostgres) answer(ctx context.Context, q question) (list []figure, err error) {
+func (c *handPostgres) ask(_ context.Context, q question) (asking, error) {
 	var args []any
+	offset, count := q.rows()
 	switch q.name {
 	case "Q1":
 		args = []any{q.tenant, q.from, q.to}
 	case "Q3":
-		args = []any{q.meters, q.prefix, q.limit}
+		args = []any{q.meters, q.prefix, count}
 	case "Q4":
 		args = []any{q.tenant, q.meters[0], q.from, q.to}
+	case "Q6":
+		args = []any{q.meters, q.prefix, pgtype.Numeric{Int: q.terms.above.Coefficient(), Exp: q.terms.above.Exponent(), Valid: true}, q.terms.notTenant, q.terms.notInside}
+	case "Q7", "Q7d":
+		args = []any{q.meters, q.prefix, count, offset}
 	}
-	rows, err := c.pool.Query(ctx, handPostgresQuestions[q.name], args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var f figure
-		var window time.Time
-		var sum pgtype.Numeric
-		if err := rows.Scan(&window, &f.group, &sum); err != nil {
+	return func(ctx context.Context) (list []figure, err error) {
+		rows, err := c.pool.Query(ctx, handPostgresQuestions[q.name], args...)
+		if err != nil {
 			return nil, err
 		}
-		if !sum.Valid || sum.NaN || sum.InfinityModifier != pgtype.Finite {
-			return nil, fmt.Errorf("a sum is no number: %v", sum)
+		defer rows.Close()
+		for rows.Next() {
+			var f figure
+			var window *time.Time
+			var sum pgtype.Numeric
+			if err := rows.Scan(&window, &f.group, &sum); err != nil {
+				return nil, err
+			}
+			if !sum.Valid || sum.NaN || sum.InfinityModifier != pgtype.Finite {
+				return nil, fmt.Errorf("a sum is no number: %v", sum)
+			}
+			if window != nil {
+				f.window = window.UnixMicro()
+			}
+			f.sum = decimal.NewFromBigInt(sum.Int, sum.Exp)
+			list = append(list, f)
 		}
-		f.window, f.sum = window.UnixMicro(), decimal.NewFromBigInt(sum.Int, sum.Exp)
-		list = append(list, f)
-	}
-	return list, rows.Err()
+		return list, rows.Err()
+	}, nil
 }

@@ -32,6 +32,9 @@ func newReport(out io.Writer) *report {
 	return r
 }
 
+// progress says what is done, for who waits.
+func (r *report) progress(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+
 // add prints a table.
 func (r *report) add(t *table) error {
 	fmt.Fprintf(r.out, "\n%s\n", t.title)

@@ -40,7 +40,7 @@ func TestStores(t *testing.T) {
 	require.NoError(t, err)
 	for _, engine := range []string{"sqlite", "postgres"} {
 		require.Regexp(t, `(?m)^ *`+engine+` +2000 +\d+ records/s`, out.String())
-		for _, q := range questions(0) {
+		for _, q := range (workload{}).questions(10_000, 0) {
 			require.Regexp(t, `(?m)^\| `+engine+` \| `+q.name+` \| [1-9]`, string(report))
 		}
 		require.Regexp(t, `(?m)^ *`+engine+` +200 +8 +\d+ records/s`, out.String())
@@ -60,17 +60,17 @@ func TestSameAnswer(t *testing.T) {
 	one := figure{window: 1, group: "a", sum: decimal.RequireFromString("1.000001")}
 	more, late, other := one, one, one
 	more.sum, late.window, other.group = decimal.RequireFromString("1.000002"), 2, "b"
-	require.NoError(t, sameAnswer([]figure{one}, []figure{one}))
+	require.NoError(t, sameAnswer("one", "other", []figure{one}, []figure{one}))
 	for _, list := range [][]figure{nil, {one, one}, {more}, {late}, {other}} {
-		require.Error(t, sameAnswer([]figure{one}, list))
-		require.Error(t, sameAnswer(list, []figure{one}))
+		require.Error(t, sameAnswer("one", "other", []figure{one}, list))
+		require.Error(t, sameAnswer("one", "other", list, []figure{one}))
 	}
 }
 
 // TestTraffic: the stream is what the comparison says of it.
 func TestTraffic(t *testing.T) {
 	t.Parallel()
-	stream, seen, fresh := newTraffic(1, 50_000, meters), map[string]bool{}, 0
+	stream, seen, fresh := newTraffic(1, 50_000, workload{shape: typical, hexIDs: true, each: meters}), map[string]bool{}, 0
 	for _, b := range stream.batches(50, 1000) {
 		n := 0
 		for _, e := range b.events {
@@ -87,5 +87,5 @@ func TestTraffic(t *testing.T) {
 		fresh += n
 	}
 	require.InDelta(t, 0.98*50_000, fresh, 500)
-	require.Equal(t, newTraffic(7, 1000, 3).batches(1, 1000), newTraffic(7, 1000, 3).batches(1, 1000))
+	require.Equal(t, newTraffic(7, 1000, workload{each: 3}).batches(1, 1000), newTraffic(7, 1000, workload{each: 3}).batches(1, 1000))
 }

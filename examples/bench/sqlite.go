@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/shopspring/decimal"
@@ -30,7 +31,7 @@ func openSQLite() (engine, error) {
 }
 
 func (s *sqlite) settings(ctx context.Context) (string, error) {
-	hand, err := openHandSQLite(ctx, s.file())
+	hand, err := openHandSQLite(ctx, s.file(), workload{})
 	if err != nil {
 		return "", err
 	}
@@ -55,14 +56,12 @@ func (s *sqlite) file() string {
 	return filepath.Join(s.dir, fmt.Sprintf("%d.db", s.files))
 }
 
-func (s *sqlite) open(ctx context.Context) (ours, hand contender, err error) {
-	if hand, err = openHandSQLite(ctx, s.file()); err != nil {
-		return nil, nil, err
-	}
-	if ours, err = openBookSQLite(ctx, s.file()); err != nil {
-		return nil, nil, errors.Join(err, hand.close())
-	}
-	return ours, hand, nil
+func (s *sqlite) openOurs(ctx context.Context) (contender, error) {
+	return openBookSQLite(ctx, s.file())
+}
+
+func (s *sqlite) openHand(ctx context.Context, w workload) (contender, error) {
+	return openHandSQLite(ctx, s.file(), w)
 }
 
 func (s *sqlite) close() error { return os.RemoveAll(s.dir) }
@@ -139,7 +138,14 @@ CREATE TABLE records (
 ) STRICT;
 CREATE INDEX records_tenant_meter_ts ON records (tenant, meter, ts);`
 
-const handSQLiteInsert = `INSERT INTO records (tenant, source, id, meter, namespace, resource, ts, quantity) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+// handSQLiteInsert is the statement for records with so many labels.
+func handSQLiteInsert(labels int) string {
+	columns := "tenant, source, id, meter, namespace, resource, ts, quantity"
+	for i := range labels {
+		columns += ", " + labelName(i)
+	}
+	return "INSERT INTO records (" + columns + ") VALUES (?" + strings.Repeat(", ?", 7+labels) + ") ON CONFLICT DO NOTHING"
+}
 
 var handSQLiteQuestions = map[string]string{
 	// The list of meters makes the index serve the time, too.
@@ -155,9 +161,21 @@ var handSQLiteQuestions = map[string]string{
 		GROUP BY resource, day ORDER BY total DESC, day, resource LIMIT ?6`,
 	"Q4": `SELECT ts / 3600000000 * 3600000000 AS hour, '', sum(quantity) FROM records
 		WHERE tenant = ?1 AND meter = ?2 AND ts >= ?3 AND ts < ?4 GROUP BY hour ORDER BY hour`,
+	"Q5": `SELECT 1000000 * unixepoch(min(day) * 86400, 'unixepoch', 'start of month'), tenant, count(DISTINCT resource) FROM (
+			SELECT DISTINCT tenant, ts / 86400000000 AS day, resource FROM records NOT INDEXED)
+		GROUP BY strftime('%Y-%m', day * 86400, 'unixepoch'), tenant ORDER BY 1, 2`,
+	"Q6": `SELECT 0, namespace, sum(quantity) FROM records NOT INDEXED
+		WHERE (meter IN (?1, ?2, ?3) OR (resource >= ?4 AND resource < ?5)) AND quantity > ?6 AND tenant <> ?7 AND namespace <> ?8
+		GROUP BY namespace ORDER BY namespace`,
+	"Q7": `SELECT 0, resource, sum(quantity) AS total FROM records
+		WHERE meter IN (?1, ?2, ?3) AND resource >= ?4 AND resource < ?5
+		GROUP BY resource ORDER BY total DESC, resource LIMIT ?6 OFFSET ?7`,
+	"Q7d": `SELECT ts / 86400000000 * 86400000000 AS day, resource, sum(quantity) AS total FROM records
+		WHERE meter IN (?1, ?2, ?3) AND resource >= ?4 AND resource < ?5
+		GROUP BY resource, day ORDER BY total DESC, day, resource LIMIT ?6 OFFSET ?7`,
 }
 
-func openHandSQLite(ctx context.Context, file string) (*handSQLite, error) {
+func openHandSQLite(ctx context.Context, file string, w workload) (*handSQLite, error) {
 	c := &handSQLite{file: file, questions: map[string]*sql.Stmt{}}
 	var err error
 	if c.db, err = sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)", file, sqliteCache>>10)); err != nil {
@@ -170,7 +188,12 @@ func openHandSQLite(ctx context.Context, file string) (*handSQLite, error) {
 		if _, err := c.conn.ExecContext(ctx, handSQLiteSchema); err != nil {
 			return err
 		}
-		if c.insert, err = c.conn.PrepareContext(ctx, handSQLiteInsert); err != nil {
+		for i := range w.labels() {
+			if _, err := c.conn.ExecContext(ctx, "ALTER TABLE records ADD COLUMN "+labelName(i)+" TEXT"); err != nil {
+				return err
+			}
+		}
+		if c.insert, err = c.conn.PrepareContext(ctx, handSQLiteInsert(w.labels())); err != nil {
 			return err
 		}
 		return nil
@@ -181,13 +204,36 @@ func openHandSQLite(ctx context.Context, file string) (*handSQLite, error) {
 	return c, nil
 }
 
-func (c *handSQLite) add(ctx context.Context, b delivery) (int, error) {
+func (c *handSQLite) prepare(b delivery) (booking, error) {
+	rows := make([][]any, len(b.events))
+	for i := range b.events {
+		e := &b.events[i]
+		quantity, err := millionths(e.quantity)
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = append(rows[i], e.tenant, e.source, e.id, e.meter, e.namespace, e.resource, e.at.UnixMicro(), quantity)
+		for _, v := range e.labels {
+			rows[i] = append(rows[i], v)
+		}
+	}
+	return func(ctx context.Context) (int, error) {
+		for i := range b.events {
+			if err := b.events[i].check(); err != nil {
+				return 0, err
+			}
+		}
+		return c.book(ctx, rows)
+	}, nil
+}
+
+func (c *handSQLite) book(ctx context.Context, rows [][]any) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, err := c.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return 0, err
 	}
-	inserted, err := c.insertAll(ctx, b)
+	inserted, err := c.insertAll(ctx, rows)
 	if err != nil {
 		_, undone := c.conn.ExecContext(ctx, "ROLLBACK")
 		return 0, errors.Join(err, undone)
@@ -196,14 +242,9 @@ func (c *handSQLite) add(ctx context.Context, b delivery) (int, error) {
 	return inserted, err
 }
 
-func (c *handSQLite) insertAll(ctx context.Context, b delivery) (inserted int, err error) {
-	for i := range b.events {
-		e := &b.events[i]
-		quantity, err := millionths(e.quantity)
-		if err != nil {
-			return 0, err
-		}
-		result, err := c.insert.ExecContext(ctx, e.tenant, e.source, e.id, e.meter, e.namespace, e.resource, e.at.UnixMicro(), quantity)
+func (c *handSQLite) insertAll(ctx context.Context, rows [][]any) (inserted int, err error) {
+	for _, row := range rows {
+		result, err := c.insert.ExecContext(ctx, row...)
 		if err != nil {
 			return 0, err
 		}
@@ -244,31 +285,47 @@ func (c *handSQLite) analyze(ctx context.Context) error {
 	return nil
 }
 
-func (c *handSQLite) answer(ctx context.Context, q question) (list []figure, err error) {
+func (c *handSQLite) ask(_ context.Context, q question) (asking, error) {
+	stmt := c.questions[q.name]
 	var args []any
+	offset, count := q.rows()
+	some := func() []any { return []any{q.meters[0], q.meters[1], q.meters[2], q.prefix, after(q.prefix)} }
 	switch q.name {
 	case "Q1":
 		args = []any{q.tenant, q.from.UnixMicro(), q.to.UnixMicro()}
 	case "Q3":
-		args = []any{q.meters[0], q.meters[1], q.meters[2], q.prefix, after(q.prefix), q.limit}
+		args = append(some(), count)
 	case "Q4":
 		args = []any{q.tenant, q.meters[0], q.from.UnixMicro(), q.to.UnixMicro()}
-	}
-	rows, err := c.questions[q.name].QueryContext(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var f figure
-		var sum int64
-		if err := rows.Scan(&f.window, &f.group, &sum); err != nil {
+	case "Q6":
+		above, err := millionths(q.terms.above)
+		if err != nil {
 			return nil, err
 		}
-		f.sum = decimal.New(sum, -6)
-		list = append(list, f)
+		args = append(some(), above, q.terms.notTenant, q.terms.notInside)
+	case "Q7", "Q7d":
+		args = append(some(), count, offset)
 	}
-	return list, rows.Err()
+	return func(ctx context.Context) (list []figure, err error) {
+		rows, err := stmt.QueryContext(ctx, args...)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var f figure
+			var sum int64
+			if err := rows.Scan(&f.window, &f.group, &sum); err != nil {
+				return nil, err
+			}
+			f.sum = decimal.New(sum, -6)
+			if q.distinct {
+				f.sum = decimal.NewFromInt(sum)
+			}
+			list = append(list, f)
+		}
+		return list, rows.Err()
+	}, nil
 }
 
 // after is the least text behind all that begin with the prefix.

@@ -17,7 +17,7 @@ func compareStores(ctx context.Context, s sizes, r *report) error {
 		columns: []string{"engine", "question", "rows at most", "ours", "spread", "by hand", "spread", "ours is faster by", "spread"}}
 	room := &table{title: "Bytes on disk for each record, with all indexes",
 		columns: []string{"engine", "batch", "ours", "by hand", "ours to by hand", "with rollups", "to by hand", "rolled up in"}}
-	for _, q := range questions(0) {
+	for _, q := range s.workload.questions(s.records, 0) {
 		asking.notes = append(asking.notes, q.name+": "+q.about)
 	}
 	for _, name := range s.engines {
@@ -62,10 +62,15 @@ type pair struct {
 	ours, hand contender
 }
 
-func openPair(ctx context.Context, e engine) (p pair, err error) {
+func openPair(ctx context.Context, e engine, w workload) (p pair, err error) {
 	p.engine = e.name()
-	p.ours, p.hand, err = e.open(ctx)
-	return p, err
+	if p.ours, err = e.openOurs(ctx); err != nil {
+		return p, err
+	}
+	if p.hand, err = e.openHand(ctx, w); err != nil {
+		return p, errors.Join(err, p.ours.close())
+	}
+	return p, nil
 }
 
 func (p *pair) close() error { return errors.Join(p.ours.close(), p.hand.close()) }
@@ -96,7 +101,7 @@ func timed(t *turns, c contender, do func(contender) error) error {
 // compareLoaded loads both with all records in batches of a size, and has them
 // answer.
 func compareLoaded(ctx context.Context, s sizes, e engine, size int, ask bool, booking, asking, room *table) (err error) {
-	p, err := openPair(ctx, e)
+	p, err := openPair(ctx, e, s.workload)
 	if err != nil {
 		return err
 	}
@@ -121,12 +126,12 @@ func compareLoaded(ctx context.Context, s sizes, e engine, size int, ask bool, b
 func compareBooking(ctx context.Context, s sizes, p pair, size int, t *table) (records int, err error) {
 	var ours, hand turns
 	count := max(1, s.records/s.turns/size)
-	stream := newTraffic(1, s.turns*count*size, s.meters)
+	stream := newTraffic(1, s.turns*count*size, s.workload)
 	for i := range s.turns {
 		batches := stream.batches(count, size)
 		err := p.turn(i, &ours, &hand, func(c contender) error {
 			for _, b := range batches {
-				n, err := c.add(ctx, b)
+				n, err := add(ctx, c, b)
 				if err != nil {
 					return err
 				}

@@ -3,14 +3,13 @@ package main
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
-
-	"github.com/usagebook/usagebook/aggregate"
 )
 
 // The workload: a quarter of usage of a service with some customers.
@@ -21,38 +20,90 @@ const (
 	resources  = 2000 // each of one tenant and namespace
 	sources    = 8
 	days       = 90
+	labels     = 28 // dimensions of the wide workload beside namespace and resource
+	largest    = 7  // the tenant that has half of the skewed workload
 )
 
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// event is what both sides are given to book: a record as a service has it.
+// shape is what a workload is hard with.
+type shape string
+
+const (
+	typical     shape = "typical"
+	skewed      shape = "skewed"      // one tenant has half of it
+	adversarial shape = "adversarial" // nearly every record is its own series
+	wide        shape = "wide"        // records have 30 dimensions
+)
+
+var shapes = []shape{typical, skewed, adversarial, wide}
+
+// workload says what a stream of events is like.
+type workload struct {
+	shape shape
+	// hexIDs makes ids 32 hexadecimal digits instead of UUIDs.
+	hexIDs bool
+	// each is how many of the meters a resource has.
+	each int
+}
+
+// labels is how many dimensions there are beside namespace and resource.
+func (w workload) labels() int {
+	if w.shape == wide {
+		return labels
+	}
+	return 0
+}
+
+// event is what every contender is given to book: a record as a service has it.
 type event struct {
 	tenant, source, id, meter, namespace, resource string
+	labels                                         []string // of the wide workload
 	at                                             time.Time
 	quantity                                       decimal.Decimal // up to 6 places
+	again                                          bool            // it was delivered before
+}
+
+// check is what a service would check before it books, where nobody does it for it.
+// It says of an event what our rules say of its record.
+func (e *event) check() error {
+	switch {
+	case e.tenant == "" || e.source == "" || e.id == "" || e.meter == "" || e.namespace == "" || e.resource == "":
+		return errors.New("a name is missing")
+	case e.at.IsZero():
+		return errors.New("the time is missing")
+	case e.quantity.IsNegative() || e.quantity.Exponent() < -6:
+		return fmt.Errorf("the quantity %s is negative or has more than 6 places", e.quantity)
+	}
+	return nil
 }
 
 // traffic is a seeded stream of events in about the order of their time. Every
 // fiftieth is delivered again, soon after it was delivered first; every hundredth
-// comes days late.
+// comes days late. It holds no more than the newest events.
 type traffic struct {
-	rnd            *rand.Rand
-	total, n, each int
-	recent         []event // a ring of the newest ones
-	tenantNames    [tenants]string
-	namespaceName  [namespaces]string
-	meterNames     [meters]string
-	resourceNames  [resources]string
-	sourceNames    [sources]string
+	workload
+	rnd           *rand.Rand
+	total, n      int
+	recent        []event // a ring of the newest ones
+	tenantNames   [tenants]string
+	namespaceName [namespaces]string
+	meterNames    [meters]string
+	resourceNames [resources]string
+	sourceNames   [sources]string
+	labelSets     [][]string // of each resource, in each zone
 }
 
 // redelivered is how many events later at most one is delivered again.
 const redelivered = 10_000
 
+// zones is how many values the one label has that is not the resource's.
+const zones = 3
+
 // newTraffic returns a stream that is spread over the quarter when it is read to its
-// total. Each resource has so many of the meters.
-func newTraffic(seed uint64, total, each int) *traffic {
-	t := &traffic{rnd: rand.New(rand.NewPCG(seed, 5)), total: total, each: each}
+// total.
+func newTraffic(seed uint64, total int, w workload) *traffic {
+	t := &traffic{workload: w, rnd: rand.New(rand.NewPCG(seed, 5)), total: total}
 	name := func(list []string, format string) {
 		for i := range list {
 			list[i] = fmt.Sprintf(format, i)
@@ -63,14 +114,31 @@ func newTraffic(seed uint64, total, each int) *traffic {
 	name(t.meterNames[:], "meter-%02d")
 	name(t.resourceNames[:], "resource-%04d")
 	name(t.sourceNames[:], "collector-%d")
+	if n := w.labels(); n > 0 {
+		t.labelSets = make([][]string, resources*zones)
+		for i := range t.labelSets {
+			set := make([]string, n)
+			for k := range set {
+				// Labels have 2 to 12 values, and agree in resources that are alike.
+				set[k] = fmt.Sprintf("%s-%d", labelName(k), i/zones/(k+1)%(2+k%11))
+			}
+			set[n-1] = fmt.Sprintf("zone-%d", i%zones)
+			t.labelSets[i] = set
+		}
+	}
 	return t
 }
 
-func (t *traffic) next() (e event, again bool) {
+// labelName is the name of a dimension of the wide workload.
+func labelName(i int) string { return fmt.Sprintf("label%02d", i) }
+
+func (t *traffic) next() event {
 	at := begin.Add(time.Duration(float64(t.n) / float64(t.total) * float64(days*24*time.Hour)))
 	t.n++
 	if len(t.recent) > 0 && t.rnd.IntN(50) == 0 {
-		return t.recent[t.rnd.IntN(len(t.recent))], true
+		e := t.recent[t.rnd.IntN(len(t.recent))]
+		e.again = true
+		return e
 	}
 	at = at.Add(-time.Duration(t.rnd.Int64N(int64(time.Hour))))
 	if t.rnd.IntN(100) == 0 {
@@ -79,22 +147,65 @@ func (t *traffic) next() (e event, again bool) {
 	if at.Before(begin) {
 		at = begin
 	}
-	var id [16]byte
-	for i := range id {
-		id[i] = byte(t.rnd.Uint32())
+	e := event{id: t.id(), at: at.Truncate(time.Microsecond)}
+	resource := t.resource()
+	if t.shape == adversarial {
+		e.resource = fmt.Sprintf("resource-%010d", resource)
+	} else {
+		e.resource = t.resourceNames[resource]
 	}
-	resource := t.rnd.IntN(resources)
-	e = event{
-		tenant: t.tenantNames[resource%tenants], source: t.sourceNames[resource%sources], id: hex.EncodeToString(id[:]),
-		meter: t.meterNames[(resource/tenants+t.rnd.IntN(t.each))%meters], namespace: t.namespaceName[resource%namespaces], resource: t.resourceNames[resource],
-		at: at.Truncate(time.Microsecond), quantity: decimal.New(t.rnd.Int64N(1_000_000_000), -int32(t.rnd.IntN(7))),
+	e.tenant, e.source, e.namespace = t.tenantNames[resource%tenants], t.sourceNames[resource%sources], t.namespaceName[resource%namespaces]
+	e.meter = t.meterNames[(resource/tenants+t.rnd.IntN(t.each))%meters]
+	e.quantity = decimal.New(t.rnd.Int64N(1_000_000_000), -int32(t.rnd.IntN(7)))
+	if t.labelSets != nil {
+		e.labels = t.labelSets[resource*zones+t.rnd.IntN(zones)]
 	}
 	if len(t.recent) < redelivered {
 		t.recent = append(t.recent, e)
 	} else {
 		t.recent[t.n%redelivered] = e
 	}
-	return e, false
+	return e
+}
+
+// resource returns whose usage the next event is. A resource is always of the same
+// tenant and namespace.
+func (t *traffic) resource() int {
+	switch t.shape {
+	case adversarial:
+		return int(t.rnd.Int64N(10_000_000_000))
+	case skewed:
+		if t.rnd.IntN(2) == 0 {
+			return largest + tenants*t.rnd.IntN(resources/tenants)
+		}
+		r := t.rnd.IntN(resources)
+		if r%tenants == largest {
+			r++
+		}
+		return r
+	}
+	return t.rnd.IntN(resources)
+}
+
+func (t *traffic) id() string {
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(t.rnd.Uint32())
+	}
+	if t.hexIDs {
+		return hex.EncodeToString(b[:])
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	var text [36]byte
+	hex.Encode(text[:8], b[:4])
+	hex.Encode(text[9:13], b[4:6])
+	hex.Encode(text[14:18], b[6:8])
+	hex.Encode(text[19:23], b[8:10])
+	hex.Encode(text[24:], b[10:])
+	for _, i := range []int{8, 13, 18, 23} {
+		text[i] = '-'
+	}
+	return string(text[:])
 }
 
 // delivery is a batch of events, fresh of them for the first time.
@@ -103,73 +214,31 @@ type delivery struct {
 	fresh  int
 }
 
+// batch returns the next events.
+func (t *traffic) batch(size int) delivery {
+	b := delivery{events: make([]event, size)}
+	for i := range b.events {
+		b.events[i] = t.next()
+		if !b.events[i].again {
+			b.fresh++
+		}
+	}
+	return b
+}
+
 func (t *traffic) batches(count, size int) []delivery {
 	list := make([]delivery, count)
 	for i := range list {
-		list[i].events = make([]event, size)
-		for k := range size {
-			e, again := t.next()
-			list[i].events[k] = e
-			if !again {
-				list[i].fresh++
-			}
-		}
+		list[i] = t.batch(size)
 	}
 	return list
 }
 
-// question asks for sums of the quantity by window and, where it has a group, by the
-// tenant, the meter or the resource, all over what its conditions select; those not
-// given select everything. The answer is in the order of window and group, or the
-// largest ones first where it has a limit.
-type question struct {
-	name     string
-	about    string
-	window   aggregate.Unit
-	group    string
-	tenant   string
-	meters   []string
-	prefix   string // of the resource
-	from, to time.Time
-	limit    int
-}
-
-// questions returns the four of them. Those of another variant ask the same about
-// somebody else, so that nobody answers from memory.
-func questions(variant int) []question {
-	from := begin.AddDate(0, 0, 20)
-	tenant := fmt.Sprintf("tenant-%02d", (7+variant)%tenants)
-	meter := func(i int) string { return fmt.Sprintf("meter-%02d", (i+variant)%meters) }
-	return []question{
-		{name: "Q1", about: "by day and meter, one tenant, 30 days",
-			window: aggregate.Day, group: "meter", tenant: tenant, from: from, to: from.AddDate(0, 0, 30)},
-		{name: "Q2", about: "by tenant and month, all records",
-			window: aggregate.Month, group: "tenant"},
-		{name: "Q3", about: "three meters and a resource prefix, by resource and day, largest 100",
-			window: aggregate.Day, group: "resource", meters: []string{meter(3), meter(14), meter(25)}, prefix: fmt.Sprintf("resource-1%d", variant%10), limit: 100},
-		{name: "Q4", about: "by hour, one tenant and meter, 7 days",
-			window: aggregate.Hour, tenant: tenant, meters: []string{meter(3)}, from: from, to: from.AddDate(0, 0, 7)},
+// skip has the stream go on as if so many events had been read.
+func (t *traffic) skip(n int) {
+	for range n {
+		t.next()
 	}
-}
-
-// figure is a row of an answer.
-type figure struct {
-	window int64 // its start in Unix microseconds
-	group  string
-	sum    decimal.Decimal
-}
-
-// sameAnswer compares answers to the last digit.
-func sameAnswer(ours, hand []figure) error {
-	if len(ours) != len(hand) {
-		return fmt.Errorf("ours has %d rows, the hand-written one %d", len(ours), len(hand))
-	}
-	for i := range ours {
-		if ours[i].window != hand[i].window || ours[i].group != hand[i].group || !ours[i].sum.Equal(hand[i].sum) {
-			return fmt.Errorf("row %d is %v in ours and %v in the hand-written one", i, ours[i], hand[i])
-		}
-	}
-	return nil
 }
 
 // sorted returns the batch in the order of its keys. Writers that take locks in one
@@ -178,4 +247,18 @@ func (b delivery) sorted() []event {
 	return slices.SortedFunc(slices.Values(b.events), func(a, b event) int {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.source, b.source), cmp.Compare(a.id, b.id))
 	})
+}
+
+// String says what is particular about the workload.
+func (w workload) String() string {
+	text := "the " + string(w.shape) + " workload"
+	if w.hexIDs {
+		text += " with ids of 32 digits"
+	} else {
+		text += " with UUIDs"
+	}
+	if w.each != meters {
+		text += fmt.Sprintf(" and %d meters of each resource", w.each)
+	}
+	return text
 }

@@ -52,12 +52,12 @@ func compareWriter(ctx context.Context, s sizes, e engine, size int, t *table) (
 }
 
 func raceWriters(ctx context.Context, s sizes, e engine, size, writers int) (ours, hand turns, err error) {
-	p, err := openPair(ctx, e)
+	p, err := openPair(ctx, e, s.workload)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	stream := newTraffic(2, s.turns*s.commits*size, s.meters)
+	stream := newTraffic(2, s.turns*s.commits*size, s.workload)
 	for i := range s.turns {
 		batches, fresh := stream.batches(s.commits, size), 0
 		for _, b := range batches {
@@ -81,8 +81,17 @@ func raceWriters(ctx context.Context, s sizes, e engine, size, writers int) (our
 
 // addAll has some writers book the batches, each the next one that is left.
 func addAll(ctx context.Context, c contender, batches []delivery, writers int) (int, error) {
-	queue := make(chan delivery, len(batches))
-	for _, b := range batches {
+	bookings := make([]booking, len(batches))
+	for i, b := range batches {
+		bookings[i] = func(ctx context.Context) (int, error) { return add(ctx, c, b) }
+	}
+	return bookAll(ctx, bookings, writers)
+}
+
+// bookAll has some writers do the bookings, each the next one that is left.
+func bookAll(ctx context.Context, bookings []booking, writers int) (int, error) {
+	queue := make(chan booking, len(bookings))
+	for _, b := range bookings {
 		queue <- b
 	}
 	close(queue)
@@ -91,8 +100,8 @@ func addAll(ctx context.Context, c contender, batches []delivery, writers int) (
 	var group sync.WaitGroup
 	for range writers {
 		group.Go(func() {
-			for b := range queue {
-				n, err := c.add(ctx, b)
+			for book := range queue {
+				n, err := book(ctx)
 				if err != nil {
 					faults <- err
 					return
