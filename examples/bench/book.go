@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/rules"
@@ -12,6 +13,7 @@ import (
 // bookContender is ours: a book on a store. What differs between stores embeds it.
 type bookContender struct {
 	book *usage.Book
+	in   usage.Store
 }
 
 // benchRules are what the book checks of each record beside its shape; event.check
@@ -26,8 +28,8 @@ func newBookContender(store usage.Store) (bookContender, error) {
 	if err != nil {
 		return bookContender{}, err
 	}
-	book, err := usage.New(store, &usage.Options{Rules: set})
-	return bookContender{book}, err
+	book, err := usage.New(store, &usage.Options{Rules: set, RollInterval: time.Second})
+	return bookContender{book, store}, err
 }
 
 func (c *bookContender) prepare(b delivery) (booking, error) {
@@ -57,6 +59,13 @@ func (c *bookContender) roll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+func (c *bookContender) run(ctx context.Context) error { return c.book.Run(ctx) }
+
+func (c *bookContender) rolledUp(ctx context.Context) (int, error) {
+	state, err := c.in.Checkpoint(ctx, usage.AsOf{})
+	return int(state.Checkpoint), err
 }
 
 func (c *bookContender) ask(ctx context.Context, q question) (asking, error) {

@@ -46,3 +46,17 @@ func answer(ctx context.Context, c contender, q question) ([]figure, error) {
 	}
 	return ask(ctx)
 }
+
+// reopener is a contender that keeps its records when it is closed: it is opened anew
+// before it is asked for the first time.
+type reopener interface {
+	reopen(ctx context.Context) error
+}
+
+// runner is a contender that does work in the background while it is in service. run
+// does it until the context ends.
+type runner interface {
+	run(ctx context.Context) error
+	// rolledUp is how many records that work has taken in.
+	rolledUp(ctx context.Context) (int, error)
+}

@@ -33,6 +33,13 @@
 //	              known beforehand
 //	memstore      ours, in memory, rolled up
 //	memstore-raw  ours, in memory, without rollups; only where it is named
+//	sqlite, postgres
+//	              tables, indexes and statements that are written by hand with care
+//	sqlitestore, postgresstore
+//	              ours on the same engines, with the same durability
+//
+// Those in memory begin anew in each turn. The others keep their records, are opened
+// anew, and are cold then.
 //
 // DuckDB needs cgo and a linker for C++ (g++). Without cgo, or with the tag noduckdb,
 // the program builds without it, and says so where it is named.
@@ -65,7 +72,7 @@
 //	-ids         uuid, or hex for 32 digits (uuid)
 //	-meters      how many of the meters a resource has (40, which makes 80,000 series and
 //	             is hard on whoever remembers series)
-//	-contenders  ingest, queries: who takes part (naive,duckdb,duckdb-enum,memstore)
+//	-contenders  ingest, queries: who takes part (all but memstore-raw)
 //	-batches     http: batches in a turn of ingest (400)
 //	-clients     http: connections that post at the same time (4)
 //	-engines     stores, writers: sqlite, postgres or both (sqlite,postgres)

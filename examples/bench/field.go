@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -19,7 +20,9 @@ type entrant struct {
 	batch int
 	// cores: how it books on one core and on two is told apart.
 	cores bool
-	open  func(context.Context, *field, purpose) (contender, error)
+	// runs: how it books with its work in the background is told apart.
+	runs bool
+	open func(context.Context, *field, purpose) (contender, error)
 }
 
 // purpose is what a contender is opened for.
@@ -45,19 +48,35 @@ var entrants = []entrant{
 		open: func(context.Context, *field, purpose) (contender, error) { return openBookMemory(false) }},
 	{name: "memstore-raw", about: "ours, in memory, without rollups", memory: true, cores: true,
 		open: func(context.Context, *field, purpose) (contender, error) { return openBookMemory(true) }},
+	{name: "sqlite", about: "by hand on SQLite: a table of texts and integers, the identity as primary key, an index by tenant, meter and time; WAL, synchronous=FULL",
+		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
+			return f.openIn(ctx, "sqlite", func(e engine) (contender, error) { return e.openHand(ctx, p.workload) })
+		}},
+	{name: "sqlitestore", about: "ours on SQLite, rolled up", runs: true,
+		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
+			return f.openIn(ctx, "sqlite", func(e engine) (contender, error) { return e.openOurs(ctx) })
+		}},
+	{name: "postgres", about: "by hand on PostgreSQL: a table of texts and numeric, the identity as primary key, an index by tenant, meter and time, extended statistics; fsync on",
+		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
+			return f.openIn(ctx, "postgres", func(e engine) (contender, error) { return e.openHand(ctx, p.workload) })
+		}},
+	{name: "postgresstore", about: "ours on PostgreSQL, rolled up", runs: true,
+		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
+			return f.openIn(ctx, "postgres", func(e engine) (contender, error) { return e.openOurs(ctx) })
+		}},
 }
 
-// memoryContenders are compared where nothing else is asked for.
-const memoryContenders = "naive,duckdb,duckdb-enum,memstore"
+// theContenders are compared where nothing else is asked for.
+const theContenders = "naive,duckdb,duckdb-enum,memstore,sqlite,sqlitestore,postgres,postgresstore"
 
 // field is who takes part, and what they need.
 type field struct {
 	entrants []entrant
-	closers  []func() error
+	engines  map[string]engine // those that are running
 }
 
 func newField(names []string) (*field, error) {
-	f := &field{}
+	f := &field{engines: map[string]engine{}}
 	for _, name := range names {
 		i := slices.IndexFunc(entrants, func(e entrant) bool { return e.name == name })
 		if i < 0 {
@@ -72,12 +91,19 @@ func newField(names []string) (*field, error) {
 	return f, nil
 }
 
-// notes say who takes part.
-func (f *field) notes() (notes []string) {
+// notes say who takes part, and how engines are set.
+func (f *field) notes(ctx context.Context) (notes []string, err error) {
 	for _, e := range f.entrants {
 		notes = append(notes, e.name+": "+e.about)
 	}
-	return notes
+	for _, name := range slices.Sorted(maps.Keys(f.engines)) {
+		settings, err := f.engines[name].settings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, settings)
+	}
+	return notes, nil
 }
 
 // turn returns the field in the order of a turn: somebody else begins.
@@ -86,10 +112,31 @@ func (f *field) turn(i int) []entrant {
 	return slices.Concat(f.entrants[i:], f.entrants[:i])
 }
 
+// openIn opens a contender in an engine, which is started where it is not running.
+func (f *field) openIn(ctx context.Context, name string, open func(engine) (contender, error)) (contender, error) {
+	e, err := f.engine(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return open(e)
+}
+
+func (f *field) engine(ctx context.Context, name string) (engine, error) {
+	if e := f.engines[name]; e != nil {
+		return e, nil
+	}
+	e, err := openEngine(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f.engines[name] = e
+	return e, nil
+}
+
 func (f *field) close() error {
 	var faults []error
-	for _, c := range slices.Backward(f.closers) {
-		faults = append(faults, c())
+	for _, e := range f.engines {
+		faults = append(faults, e.close())
 	}
 	return errors.Join(faults...)
 }

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	shaped := flags.String("workload", string(typical), "`shape` of the workload: typical, skewed, adversarial or wide")
 	ids := flags.String("ids", "uuid", "`kind` of ids: uuid, or hex for 32 digits")
 	flags.IntVar(&s.each, "meters", meters, "`meters` of each resource, of 40; 2,000 times so many series")
-	contenders := flags.String("contenders", memoryContenders, "ingest, queries: `names` of contenders")
+	contenders := flags.String("contenders", theContenders, "ingest, queries: `names` of contenders")
 	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {

@@ -92,8 +92,18 @@ func (p *postgres) close() error { return p.server.Close() }
 
 // inPostgres is a database, which is what both contenders have.
 type inPostgres struct {
-	pool *pgxpool.Pool
-	drop func() error
+	config *pgxpool.Config
+	pool   *pgxpool.Pool
+	drop   func() error
+}
+
+// connect makes a new pool in place of the one before.
+func (c *inPostgres) connect(ctx context.Context) (err error) {
+	if c.pool != nil {
+		c.pool.Close()
+	}
+	c.pool, err = pgxpool.NewWithConfig(ctx, c.config.Copy())
+	return err
 }
 
 func (p *postgres) database(ctx context.Context) (inPostgres, error) {
@@ -107,27 +117,27 @@ func (p *postgres) database(ctx context.Context) (inPostgres, error) {
 		return inPostgres{}, errors.Join(err, drop())
 	}
 	config.MaxConns = concurrentWriters
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
+	in := inPostgres{config: config, drop: drop}
+	if err := in.connect(ctx); err != nil {
 		return inPostgres{}, errors.Join(err, drop())
 	}
-	return inPostgres{pool, drop}, nil
+	return in, nil
 }
 
 // analyze does what autovacuum would come to.
-func (c inPostgres) analyze(ctx context.Context) error {
+func (c *inPostgres) analyze(ctx context.Context) error {
 	_, err := c.pool.Exec(ctx, "VACUUM (ANALYZE)")
 	return err
 }
 
-func (c inPostgres) bytes(ctx context.Context) (n int64, err error) {
+func (c *inPostgres) bytes(ctx context.Context) (n int64, err error) {
 	err = c.pool.QueryRow(ctx, `SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')`).Scan(&n)
 	return n, err
 }
 
 // close drops the database, too: the server need not look after it any more.
-func (c inPostgres) close() error {
+func (c *inPostgres) close() error {
 	if c.pool == nil {
 		return nil
 	}
@@ -152,6 +162,17 @@ func openBookPostgres(ctx context.Context, in inPostgres) (*bookPostgres, error)
 }
 
 func (c *bookPostgres) close() error { return errors.Join(c.store.Close(), c.inPostgres.close()) }
+
+func (c *bookPostgres) reopen(ctx context.Context) error {
+	if err := errors.Join(c.store.Close(), c.connect(ctx)); err != nil {
+		return err
+	}
+	again, err := openBookPostgres(ctx, c.inPostgres)
+	if err == nil {
+		*c = *again
+	}
+	return err
+}
 
 // handPostgres is the hand-written contender: a table with the unique key and one
 // index, written by one statement with an array for each column, which is a
@@ -213,6 +234,8 @@ func openHandPostgres(ctx context.Context, in inPostgres, w workload) (*handPost
 	_, err := in.pool.Exec(ctx, schema)
 	return &handPostgres{in, handPostgresInsert(w.labels())}, err
 }
+
+func (c *handPostgres) reopen(ctx context.Context) error { return c.connect(ctx) }
 
 func (c *handPostgres) prepare(b delivery) (booking, error) {
 	n := len(b.events)

@@ -25,7 +25,12 @@ func compareQueries(ctx context.Context, s sizes, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	m := &questioning{sizes: s, field: f, times: map[timeKey]turns{}}
+	m := &questioning{sizes: s, field: f, times: map[timeKey]turns{}, durable: map[string]contender{}}
+	defer func() {
+		for _, c := range m.durable {
+			err = errors.Join(err, c.close())
+		}
+	}()
 	for i := range s.turns {
 		m.turn, m.answers = i, map[answerKey]known{}
 		for _, e := range f.turn(i) {
@@ -35,7 +40,7 @@ func compareQueries(ctx context.Context, s sizes, r *report) (err error) {
 			r.progress("turn %d: %s", i+1, e.name)
 		}
 	}
-	return m.report(r)
+	return m.report(ctx, r)
 }
 
 // questioning is a run of compareQueries.
@@ -43,7 +48,10 @@ type questioning struct {
 	sizes
 	field *field
 	turn  int
-	times map[timeKey]turns
+	// durable are the contenders that keep their records from turn to turn: they are
+	// opened anew in each, and book what has arrived for the others.
+	durable map[string]contender
+	times   map[timeKey]turns
 	// answers are those of this turn, by who gave them first.
 	answers map[answerKey]known
 }
@@ -83,16 +91,33 @@ func (m *questioning) questions(variant int) []question {
 
 // entrant has one of the field take its part in a turn.
 func (m *questioning) entrant(ctx context.Context, e entrant) (err error) {
-	c, err := e.open(ctx, m.field, purpose{workload: m.workload})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.close()) }()
 	stream := newTraffic(1, m.records+m.turns*m.arriving(), m.workload)
-	if err := load(ctx, c, e, stream, m.records+m.turn*m.arriving()); err != nil {
+	before := m.records + m.turn*m.arriving()
+	c := m.durable[e.name]
+	if c != nil {
+		stream.skip(before)
+	} else {
+		if c, err = e.open(ctx, m.field, purpose{workload: m.workload}); err != nil {
+			return err
+		}
+		if e.memory {
+			defer func() { err = errors.Join(err, c.close()) }()
+		} else {
+			m.durable[e.name] = c
+		}
+		if err := load(ctx, c, e, stream, before); err != nil {
+			return err
+		}
+	}
+	if err := c.roll(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(c.roll(ctx), c.analyze(ctx)); err != nil {
+	if r, ok := c.(reopener); ok {
+		if err := r.reopen(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.analyze(ctx); err != nil {
 		return err
 	}
 	return m.asked(ctx, e.name, c, stream)
@@ -245,9 +270,13 @@ func arrive(ctx context.Context, bookings []booking) error {
 }
 
 // report prints what was measured.
-func (m *questioning) report(r *report) error {
+func (m *questioning) report(ctx context.Context, r *report) error {
 	title := fmt.Sprintf("over %d records, %s", m.records, m.workload)
-	times := &table{title: "Answers " + title, notes: m.field.notes(), columns: []string{"question", "contender"}}
+	notes, err := m.field.notes(ctx)
+	if err != nil {
+		return err
+	}
+	times := &table{title: "Answers " + title, notes: notes, columns: []string{"question", "contender"}}
 	for _, t := range []temper{cold, warm, beside} {
 		times.columns = append(times.columns, string(t), "spread")
 		if t == warm {

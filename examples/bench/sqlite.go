@@ -85,6 +85,17 @@ func openBookSQLite(ctx context.Context, file string) (*bookSQLite, error) {
 	return &bookSQLite{c, store, file}, nil
 }
 
+func (c *bookSQLite) reopen(ctx context.Context) error {
+	if err := c.store.Close(); err != nil {
+		return err
+	}
+	again, err := openBookSQLite(ctx, c.file)
+	if err == nil {
+		*c = *again
+	}
+	return err
+}
+
 // analyze does nothing: a store brings what it needs.
 func (c *bookSQLite) analyze(context.Context) error { return nil }
 
@@ -97,7 +108,19 @@ func (c *bookSQLite) bytes(ctx context.Context) (n int64, err error) {
 	return sizeOfFile(ctx, c.file, db)
 }
 
-func (c *bookSQLite) close() error { return c.store.Close() }
+func (c *bookSQLite) close() error { return errors.Join(c.store.Close(), removeFile(c.file)) }
+
+// removeFile removes a database that is not needed any more: many of them may not
+// find room.
+func removeFile(file string) error {
+	err := os.Remove(file)
+	for _, beside := range []string{"-wal", "-shm"} {
+		if fault := os.Remove(file + beside); !errors.Is(fault, os.ErrNotExist) {
+			err = errors.Join(err, fault)
+		}
+	}
+	return err
+}
 
 // sizeOfFile is the size of a database once everything is in its file.
 func sizeOfFile(ctx context.Context, file string, checkpoint interface {
@@ -124,7 +147,9 @@ type handSQLite struct {
 	mu        sync.Mutex // SQLite has one writer at a time; it is cheaper to wait for it here
 	conn      *sql.Conn
 	insert    *sql.Stmt
+	reader    *sql.Conn // which the writer does not hold up
 	questions map[string]*sql.Stmt
+	labels    int
 }
 
 // A table without rowids, statements of several rows and larger pages were tried:
@@ -176,32 +201,51 @@ var handSQLiteQuestions = map[string]string{
 }
 
 func openHandSQLite(ctx context.Context, file string, w workload) (*handSQLite, error) {
-	c := &handSQLite{file: file, questions: map[string]*sql.Stmt{}}
-	var err error
-	if c.db, err = sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)", file, sqliteCache>>10)); err != nil {
-		return nil, err
-	}
-	err = func() error {
-		if c.conn, err = c.db.Conn(ctx); err != nil {
-			return err
-		}
-		if _, err := c.conn.ExecContext(ctx, handSQLiteSchema); err != nil {
-			return err
-		}
-		for i := range w.labels() {
-			if _, err := c.conn.ExecContext(ctx, "ALTER TABLE records ADD COLUMN "+labelName(i)+" TEXT"); err != nil {
-				return err
-			}
-		}
-		if c.insert, err = c.conn.PrepareContext(ctx, handSQLiteInsert(w.labels())); err != nil {
-			return err
-		}
-		return nil
-	}()
-	if err != nil {
-		return nil, errors.Join(err, c.db.Close())
+	c := &handSQLite{file: file, labels: w.labels()}
+	if err := c.connect(ctx, true); err != nil {
+		return nil, errors.Join(err, c.disconnect())
 	}
 	return c, nil
+}
+
+func (c *handSQLite) connect(ctx context.Context, create bool) (err error) {
+	c.questions = map[string]*sql.Stmt{}
+	if c.db, err = sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)", c.file, sqliteCache>>10)); err != nil {
+		return err
+	}
+	for _, conn := range []**sql.Conn{&c.conn, &c.reader} {
+		if *conn, err = c.db.Conn(ctx); err != nil {
+			return err
+		}
+	}
+	if create {
+		schema := handSQLiteSchema
+		for i := range c.labels {
+			schema += "\nALTER TABLE records ADD COLUMN " + labelName(i) + " TEXT;"
+		}
+		if _, err := c.conn.ExecContext(ctx, schema); err != nil {
+			return err
+		}
+	}
+	c.insert, err = c.conn.PrepareContext(ctx, handSQLiteInsert(c.labels))
+	return err
+}
+
+func (c *handSQLite) disconnect() error {
+	var faults []error
+	for _, conn := range []*sql.Conn{c.conn, c.reader} {
+		if conn != nil {
+			faults = append(faults, conn.Close())
+		}
+	}
+	return errors.Join(append(faults, c.db.Close())...)
+}
+
+func (c *handSQLite) reopen(ctx context.Context) error {
+	if err := c.disconnect(); err != nil {
+		return err
+	}
+	return c.connect(ctx, false)
 }
 
 func (c *handSQLite) prepare(b delivery) (booking, error) {
@@ -278,7 +322,7 @@ func (c *handSQLite) analyze(ctx context.Context) error {
 	}
 	for name, text := range handSQLiteQuestions {
 		var err error
-		if c.questions[name], err = c.conn.PrepareContext(ctx, text); err != nil {
+		if c.questions[name], err = c.reader.PrepareContext(ctx, text); err != nil {
 			return err
 		}
 	}
@@ -338,4 +382,4 @@ func (c *handSQLite) bytes(ctx context.Context) (int64, error) {
 	return sizeOfFile(ctx, c.file, c.conn)
 }
 
-func (c *handSQLite) close() error { return errors.Join(c.conn.Close(), c.db.Close()) }
+func (c *handSQLite) close() error { return errors.Join(c.disconnect(), removeFile(c.file)) }
