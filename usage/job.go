@@ -265,7 +265,11 @@ const (
 func (b *Book) Submit(ctx context.Context, owner string, req JobRequest) (job *Job, existed bool, err error) {
 	t, head, err := b.newJob(owner, &req)
 	if err == nil {
+		body := t.Body
 		t, head, existed, err = b.acceptJob(ctx, t, head)
+		if err == nil {
+			reuseJobBody(body) // a store keeps nothing of a task that it has put
+		}
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("usage: submit: %w", err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/usagebook/usagebook/rules"
@@ -125,10 +126,30 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
+// jobBodies are the buffers of bodies that stores have taken: a body is the
+// largest thing that accepting a job makes, and of no use behind that.
+var jobBodies sync.Pool
+
+// maxPooledBody is the size of the largest buffer that is kept.
+const maxPooledBody = 1 << 20
+
+func jobBodyBuffer() []byte {
+	if p, ok := jobBodies.Get().(*[]byte); ok {
+		return (*p)[:0]
+	}
+	return nil
+}
+
+func reuseJobBody(body []byte) {
+	if cap(body) > 0 && cap(body) <= maxPooledBody {
+		jobBodies.Put(&body)
+	}
+}
+
 // fillJob writes the head and the body of a new job.
 func (b *Book) fillJob(t *Task, req *JobRequest) (*jobHead, error) {
 	w := &jobWork{head: jobHead{Form: taskForm, Count: len(req.Records), Labels: slices.Clone(req.Labels)}, records: req.Records, states: make([]ItemState, len(req.Records))}
-	body, faults, err := b.appendJobBody(nil, w, req)
+	body, faults, err := b.appendJobBody(jobBodyBuffer(), w, req)
 	if err != nil {
 		return nil, err
 	}
@@ -159,10 +180,14 @@ func (b *Book) fillJob(t *Task, req *JobRequest) (*jobHead, error) {
 // a job. It sets the states, and in the place of records that have no JSON form
 // what can be read of them; faults is how many these are.
 func (b *Book) appendJobBody(dst []byte, w *jobWork, req *JobRequest) (out []byte, faults int, err error) {
-	dst = slices.Grow(dst, 64+320*len(req.Records))
+	dst = slices.Grow(dst, 64+400*len(req.Records))
 	dst = fmt.Appendf(dst, `{"v":%d,"records":[`, taskForm)
 	begin := len(dst)
 	var failed []jobError
+	// Records that were made together often share one set of dimensions, which
+	// is most of their text: it is checked and written once, and copied.
+	var shared Dimensions
+	var sharedFrom, sharedTo int // none until it has been written
 	for i := range req.Records {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -170,13 +195,25 @@ func (b *Book) appendJobBody(dst []byte, w *jobWork, req *JobRequest) (out []byt
 		r := &req.Records[i]
 		w.states[i] = ItemAccepted
 		from := len(dst)
-		what := r.unwritable()
+		known := sharedTo > 0 && r.Dimensions.same(shared)
+		what := r.unwritableMembers()
+		if what == "" && !known {
+			what = r.Dimensions.unwritable()
+		}
 		if r.Values.Len() > maxMembers || r.Dimensions.Len() > maxMembers {
 			what = "has too many members"
 		}
 		if what == "" {
-			if dst = r.appendJSON(dst); len(dst)-from > maxRecordText {
-				what = "is too long"
+			dst = r.appendMembers(dst)
+			if known {
+				dst = append(dst, dst[sharedFrom:sharedTo]...)
+			} else {
+				shared, sharedFrom = r.Dimensions, len(dst)
+				dst = r.Dimensions.appendMember(dst)
+				sharedTo = len(dst)
+			}
+			if dst = r.Corrects.appendMember(dst); len(dst)-from > maxRecordText {
+				what, sharedTo = "is too long", 0
 			}
 		}
 		if what != "" {
@@ -275,16 +312,23 @@ func (w *jobWork) countLines() {
 	places := make(map[string]int)
 	var lines []jobLine
 	var key []byte
+	at := 0
 	for i := range w.records {
 		r := &w.records[i]
+		if i > 0 {
+			if last := &w.records[i-1]; w.states[i] == w.states[i-1] && r.Tenant == last.Tenant && r.Dimensions.same(last.Dimensions) {
+				lines[at].Count++
+				continue
+			}
+		}
 		key = append(appendKeyText(key[:0], r.Tenant), byte(w.states[i]))
 		for _, d := range r.Dimensions.list {
 			if slices.Contains(w.head.Labels, d.Name) {
 				key = appendKeyText(appendKeyText(key, d.Name), d.Value)
 			}
 		}
-		at, ok := places[string(key)]
-		if !ok {
+		known, ok := places[string(key)]
+		if at = known; !ok {
 			l := jobLine{Tenant: r.Tenant, State: w.states[i]}
 			for name, v := range r.Dimensions.Project(w.head.Labels).All() {
 				l.Labels = append(l.Labels, [2]string{name, v})

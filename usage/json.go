@@ -191,6 +191,13 @@ func (r *Record) AppendJSON(dst []byte) ([]byte, error) {
 // appendJSON is AppendJSON of a record that has a JSON form.
 func (r *Record) appendJSON(dst []byte) []byte {
 	dst = slices.Grow(dst, 192)
+	dst = r.appendMembers(dst)
+	dst = r.Dimensions.appendMember(dst)
+	return r.Corrects.appendMember(dst)
+}
+
+// appendMembers opens the object and appends the members before the dimensions.
+func (r *Record) appendMembers(dst []byte) []byte {
 	dst = appendJSONText(append(dst, `{"id":`...), r.ID)
 	dst = appendJSONText(append(dst, `,"source":`...), r.Source)
 	dst = appendJSONText(append(dst, `,"tenant":`...), r.Tenant)
@@ -211,15 +218,24 @@ func (r *Record) appendJSON(dst []byte) []byte {
 	if r.Values.Len() > 0 {
 		dst = append(dst, '}')
 	}
-	for i, e := range r.Dimensions.list {
+	return dst
+}
+
+func (d Dimensions) appendMember(dst []byte) []byte {
+	for i := range d.list {
 		dst = append(dst, opening(i, `,"dimensions":{`)...)
-		dst = appendJSONText(dst, e.Name)
-		dst = appendJSONText(append(dst, ':'), e.Value)
+		dst = appendJSONText(dst, d.list[i].Name)
+		dst = appendJSONText(append(dst, ':'), d.list[i].Value)
 	}
-	if r.Dimensions.Len() > 0 {
+	if len(d.list) > 0 {
 		dst = append(dst, '}')
 	}
-	if c := r.Corrects; c != nil {
+	return dst
+}
+
+// appendMember appends the correction, if there is one, and ends the object.
+func (c *Correction) appendMember(dst []byte) []byte {
+	if c != nil {
 		dst = append(dst, `,"corrects":{"kind":"`...)
 		dst = append(dst, c.Kind.String()...)
 		dst = appendJSONText(append(dst, `","source":`...), c.Source)

@@ -7,13 +7,19 @@ import (
 
 // unwritable says why a record has no JSON form, or nothing.
 func (r *Record) unwritable() string {
+	if what := r.unwritableMembers(); what != "" {
+		return what
+	}
+	return r.Dimensions.unwritable()
+}
+
+// unwritableMembers is unwritable for everything but the dimensions.
+func (r *Record) unwritableMembers() string {
 	switch {
 	case len(r.faults) > 0:
 		return r.faults[0].Field + ": " + r.faults[0].Message
 	case len(r.Values.faults) > 0:
 		return "values." + shortName(r.Values.faults[0].name) + ": " + r.Values.faults[0].message
-	case r.Dimensions.twice() != "":
-		return "dimensions." + shortName(r.Dimensions.twice()) + ": the dimension is given twice"
 	}
 	for _, s := range [...]string{r.ID, r.Source, r.Tenant, r.Meter} {
 		if !utf8.ValidString(s) {
@@ -33,11 +39,6 @@ func (r *Record) unwritable() string {
 			return "the name " + quoted(r.Values.list[i].Name) + " of a value is not valid UTF-8"
 		}
 	}
-	for i := range r.Dimensions.list {
-		if e := &r.Dimensions.list[i]; !utf8.ValidString(e.Name) || !utf8.ValidString(e.Value) {
-			return "the dimension " + quoted(e.Name) + " is not valid UTF-8"
-		}
-	}
 	if c := r.Corrects; c != nil {
 		switch {
 		case c.Kind != Void && c.Kind != Replace:
@@ -47,6 +48,24 @@ func (r *Record) unwritable() string {
 		}
 	}
 	return ""
+}
+
+func (d Dimensions) unwritable() string {
+	if name := d.twice(); name != "" {
+		return "dimensions." + shortName(name) + ": the dimension is given twice"
+	}
+	for i := range d.list {
+		if e := &d.list[i]; !utf8.ValidString(e.Name) || !utf8.ValidString(e.Value) {
+			return "the dimension " + quoted(e.Name) + " is not valid UTF-8"
+		}
+	}
+	return ""
+}
+
+// same reports whether two sets are one, as they are in records that were made
+// together. False says nothing.
+func (d Dimensions) same(o Dimensions) bool {
+	return len(d.list) == len(o.list) && (len(d.list) == 0 || &d.list[0] == &o.list[0])
 }
 
 func appendJSONInstant(dst []byte, t time.Time) []byte {

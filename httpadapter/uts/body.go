@@ -1,6 +1,7 @@
 package uts
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,13 +12,21 @@ import (
 // item is one usage of a request, with everything that its place in the
 // document says of it.
 type item struct {
-	tenant, user, userType string
-	application, alias     string
-	resource               string // empty: not given
-	unit                   string
-	at                     time.Time
-	value                  aggregate.Number
+	*place
+	unit  string
+	at    time.Time
+	value aggregate.Number
 }
+
+// place is what usages of one resource have in common.
+type place struct {
+	*owner
+	application, alias string
+	resource           string // empty: not given
+}
+
+// owner is what the usages of one user have in common.
+type owner struct{ tenant, user, userType string }
 
 // userTypes are the documented ones.
 var userTypes = []string{"tenant", "user", "agent"}
@@ -35,31 +44,29 @@ var (
 )
 
 // readUsers reads the body of POST /usagesJobs.
-func readUsers(body []byte) ([]item, error) {
-	r, err := newReader(body)
-	if err != nil {
-		return nil, err
-	}
-	r.object(usersKeys, 1, func(int) { r.array(r.user) })
-	return r.result()
+func readUsers(body []byte) ([]item, error) { return read(body, (*reader).users) }
+
+func (r *reader) users() error {
+	return r.object(usersKeys, 1, func(int) error { return r.array(r.user) })
 }
 
-func (r *reader) user() {
-	from := len(r.usages)
-	u := item{}
-	r.object(userKeys, 2, func(key int) {
+func (r *reader) user() error {
+	u := &owner{}
+	r.owner = u
+	err := r.object(userKeys, 2, func(key int) error {
 		switch key {
 		case 0:
-			u.tenant = r.tenant()
+			return r.tenant(&u.tenant)
 		case 1:
-			r.array(r.resource)
+			return r.array(r.resource)
 		case 2:
-			u.user = r.text(maxText, false)
-		case 3:
-			if u.userType = r.text(maxText, false); u.userType != "" && !slices.Contains(userTypes, u.userType) {
-				r.note(invalidProperty, "is %q, allowed are tenant, user and agent", clip(u.userType))
-			}
+			return r.text(&u.user, false)
 		}
+		err := r.text(&u.userType, false)
+		if u.userType != "" && !slices.Contains(userTypes, u.userType) {
+			r.note(invalidProperty, fmt.Sprintf("is %q, allowed are tenant, user and agent", clip(u.userType)))
+		}
+		return err
 	})
 	if u.userType == "" {
 		u.userType = "user"
@@ -67,117 +74,94 @@ func (r *reader) user() {
 	if u.user == "" {
 		u.user, u.userType = u.tenant, "tenant"
 	}
-	for i := range r.usages[from:] {
-		x := &r.usages[from+i]
-		x.tenant, x.user, x.userType = u.tenant, u.user, u.userType
-	}
+	return err
 }
 
-func (r *reader) resource() {
-	from := len(r.usages)
-	u := item{}
-	r.object(resourceKeys, 2, func(key int) {
+func (r *reader) resource() error {
+	p := &place{owner: r.owner}
+	r.place = p
+	err := r.object(resourceKeys, 2, func(key int) error {
 		switch key {
 		case 0:
-			u.resource = r.text(maxText, true)
+			return r.text(&p.resource, true)
 		case 1:
-			r.array(func() { r.usage(valueKeys, false) })
+			return r.array(r.valueUsage)
 		case 2:
-			u.application = r.text(maxText, false)
-		case 3:
-			u.alias = r.text(maxText, false)
+			return r.text(&p.application, false)
 		}
+		return r.text(&p.alias, false)
 	})
 	switch {
-	case u.application == "" && u.alias == "":
-		r.in("application", r.missing)
-	case u.application == "":
-		u.application = u.alias
-	case u.alias == "":
-		u.alias = u.application
+	case p.application == "" && p.alias == "":
+		r.missing("application")
+	case p.application == "":
+		p.application = p.alias
+	case p.alias == "":
+		p.alias = p.application
 	}
-	r.fill(from, &u)
+	return err
 }
 
 // readCustomer reads the body of POST /usages.
-func readCustomer(body []byte) ([]item, error) {
-	r, err := newReader(body)
-	if err != nil {
-		return nil, err
-	}
-	u := item{userType: "user"}
-	r.object(customerKeys, 3, func(key int) {
+func readCustomer(body []byte) ([]item, error) { return read(body, (*reader).customer) }
+
+func (r *reader) customer() error {
+	u := &owner{userType: "user"}
+	r.owner = u
+	return r.object(customerKeys, 3, func(key int) error {
 		switch key {
 		case 0:
-			u.tenant = r.tenant()
+			return r.tenant(&u.tenant)
 		case 1:
-			u.user = r.text(maxText, true)
-		case 2:
-			r.array(r.customerData)
+			return r.text(&u.user, true)
 		}
+		return r.array(r.customerData)
 	})
-	for i := range r.usages {
-		x := &r.usages[i]
-		x.tenant, x.user, x.userType = u.tenant, u.user, u.userType
-	}
-	return r.result()
 }
 
-func (r *reader) customerData() {
-	from := len(r.usages)
-	u := item{}
-	r.object(dataKeys, 2, func(key int) {
+func (r *reader) customerData() error {
+	p := &place{owner: r.owner}
+	r.place = p
+	err := r.object(dataKeys, 2, func(key int) error {
 		switch key {
 		case 0:
-			u.application = r.text(maxText, true)
+			return r.text(&p.application, true)
 		case 1:
-			r.array(func() { r.usage(usageKeys, true) })
-		case 2:
-			u.resource = r.text(maxText, false)
+			return r.array(r.customerUsage)
 		}
+		return r.text(&p.resource, false)
 	})
-	u.alias = u.application
-	r.fill(from, &u)
+	p.alias = p.application
+	return err
 }
 
-// fill gives the usages from a place on what their resource says.
-func (r *reader) fill(from int, u *item) {
-	for i := range r.usages[from:] {
-		x := &r.usages[from+i]
-		x.application, x.alias, x.resource = u.application, u.alias, u.resource
-	}
-}
+func (r *reader) valueUsage() error    { return r.usage(valueKeys, false) }
+func (r *reader) customerUsage() error { return r.usage(usageKeys, true) }
 
 // usage reads one usage: number, unit and instant, by these keys.
-func (r *reader) usage(keys []string, integer bool) {
+func (r *reader) usage(keys []string, integer bool) error {
 	r.count++
-	u := item{}
-	r.object(keys, 3, func(key int) {
+	u := item{place: r.place}
+	err := r.object(keys, 3, func(key int) error {
 		switch key {
 		case 0:
-			if u.value = r.number(); integer && u.value.Scale() > 0 {
-				r.note(invalidProperty, "is %s and has to be a whole number", clip(u.value.String()))
-			}
+			return r.number(&u.value, integer)
 		case 1:
-			u.unit = r.text(maxText, true)
-		case 2:
-			text := r.text(maxText, true)
-			var ok bool
-			if u.at, ok = parseInstant(text); !ok {
-				r.note(invalidProperty, "is %q, which is no instant such as 2026-01-05T08:00:00Z", clip(text))
-			}
+			return r.text(&u.unit, true)
 		}
+		return r.instant(&u.at)
 	})
 	if r.fault == nil && r.count <= maxUsages {
 		r.usages = append(r.usages, u)
 	}
+	return err
 }
 
 // checkTenants refuses a request that names a tenant which the caller does not
 // hold.
 func checkTenants(c *httpadapter.Call, items []item) error {
 	for i := range items {
-		if i > 0 && items[i].tenant == items[i-1].tenant {
+		if i > 0 && (items[i].place == items[i-1].place || items[i].tenant == items[i-1].tenant) {
 			continue
 		}
 		if !c.Principal.HoldsTenant(items[i].tenant) {

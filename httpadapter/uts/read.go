@@ -1,17 +1,17 @@
 package uts
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
-	"unicode/utf16"
+	"time"
 	"unicode/utf8"
 
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/httpadapter"
+	"github.com/usagebook/usagebook/usage"
 )
 
 const (
@@ -23,33 +23,60 @@ const (
 	maxText   = 4 << 10
 )
 
-// reader walks a body that is JSON. It goes on after a fault, of which it keeps
-// the first, because the number of usages decides before everything else.
+// reader reads a body in a single pass, without recursion below the documented
+// levels. It goes on after a fault, of which it keeps the first, because the
+// number of usages decides before everything else; its errors are about a body
+// that is no JSON, and decide before that.
 type reader struct {
-	data   []byte
-	pos    int
-	path   []byte // of the value that is being read
+	usage.JSONScanner
+	texts  usage.JSONTexts
+	path   []step // of the value that is being read
 	fault  *httpadapter.Problem
 	count  int    // usages seen
 	usages []item // those of them up to maxUsages, while there is no fault
+
+	// What the usages that are being read belong to. Both are complete only when
+	// their objects have ended.
+	owner *owner
+	place *place
 }
 
-// newReader checks that a body is JSON. What nests deeper than a document may
-// is passed over and not descended into, so depth costs nothing.
-func newReader(body []byte) (*reader, error) {
+// step is a key of an object, or an index of an array where there is no name.
+type step struct {
+	name  string
+	index int
+}
+
+// read reads a whole body.
+func read(body []byte, document func(*reader) error) ([]item, error) {
 	if !utf8.Valid(body) {
 		return nil, &httpadapter.Problem{Kind: httpadapter.Invalid, Code: invalidProperty, Message: "The body is not UTF-8."}
 	}
-	if !json.Valid(body) {
-		var raw json.RawMessage
-		message := "The body is not JSON."
-		var syntax *json.SyntaxError
-		if err := json.Unmarshal(body, &raw); errors.As(err, &syntax) {
-			message = fmt.Sprintf("The body is not JSON: %s, at byte %d.", syntax, syntax.Offset)
-		}
-		return nil, &httpadapter.Problem{Kind: httpadapter.Invalid, Code: invalidProperty, Message: message}
+	r := &reader{JSONScanner: usage.JSONScanner{Data: body}, texts: usage.JSONTexts{Size: len(body)}, path: make([]step, 0, 8),
+		usages: make([]item, 0, min(maxUsages, len(body)/leastUsage+1))}
+	err := document(r)
+	if err == nil {
+		err = r.End()
 	}
-	return &reader{data: body}, nil
+	if err != nil {
+		return nil, notJSON(body, err)
+	}
+	return r.result()
+}
+
+// leastUsage is about the length of a usage in a document.
+const leastUsage = 50
+
+// notJSON says what is wrong with a body that is no JSON, in the words of
+// encoding/json.
+func notJSON(body []byte, err error) error {
+	var raw json.RawMessage
+	var syntax *json.SyntaxError
+	message := fmt.Sprintf("The body is not JSON: %s.", err)
+	if err := json.Unmarshal(body, &raw); errors.As(err, &syntax) {
+		message = fmt.Sprintf("The body is not JSON: %s, at byte %d.", syntax, syntax.Offset)
+	}
+	return &httpadapter.Problem{Kind: httpadapter.Invalid, Code: invalidProperty, Message: message}
 }
 
 // result returns the usages, or what is wrong: first that they are too many.
@@ -64,155 +91,200 @@ func (r *reader) result() ([]item, error) {
 	return r.usages, nil
 }
 
-// note keeps a fault of the value at the path, if it is the first.
-func (r *reader) note(code, format string, args ...any) {
+// note keeps a fault of the value at the path, if it is the first. What follows
+// the path names a value below it.
+func (r *reader) note(code, message string, below ...string) {
 	if r.fault != nil {
 		return
 	}
-	what := string(r.path)
+	var path []byte
+	name := func(s string) {
+		if len(path) > 0 {
+			path = append(path, '.')
+		}
+		path = append(path, s...)
+	}
+	for _, s := range r.path {
+		if s.name == "" {
+			path = append(strconv.AppendInt(append(path, '['), int64(s.index), 10), ']')
+			continue
+		}
+		name(s.name)
+	}
+	for _, s := range below {
+		name(s)
+	}
+	what := string(path)
 	p := &httpadapter.Problem{Kind: httpadapter.Invalid, Code: code, Field: what}
 	if what == "" {
 		what = "The body"
 	} else {
 		p.Figures = []httpadapter.Figure{{Name: "property", Value: what}}
 	}
-	p.Message = what + " " + fmt.Sprintf(format, args...) + "."
+	p.Message = what + " " + message + "."
 	r.fault = p
 }
 
-func (r *reader) missing() { r.note(missingProperty, "is missing or empty") }
-
-// in does something with the path made longer.
-func (r *reader) in(name string, do func()) {
-	n := len(r.path)
-	if n > 0 && !strings.HasPrefix(name, "[") {
-		r.path = append(r.path, '.')
-	}
-	r.path = append(r.path, name...)
-	do()
-	r.path = r.path[:n]
-}
-
-func (r *reader) peek() byte {
-	for r.data[r.pos] <= ' ' {
-		r.pos++
-	}
-	return r.data[r.pos]
-}
+// missing notes that a value is missing: the one at the path, or one below it.
+func (r *reader) missing(below ...string) { r.note(missingProperty, "is missing or empty", below...) }
 
 // object reads an object with some documented keys: read is called for the value
 // of each that is not null, in the order of the text. A required one that does
 // not come is missing.
-func (r *reader) object(keys []string, required int, read func(key int)) {
-	if r.peek() != '{' {
-		r.wrong("an object")
-		return
+func (r *reader) object(keys []string, required int, read func(key int) error) error {
+	if r.Peek() != '{' {
+		return r.wrong("an object")
 	}
-	r.pos++
+	r.Pos++
 	var seen, given uint
-	for r.peek() != '}' {
-		if r.data[r.pos] == ',' {
-			r.pos++
-			r.peek()
+	for first := true; ; first = false {
+		key, _, done, err := r.Key(first)
+		if err != nil {
+			return err
 		}
-		name, ok := r.string()
-		r.peek() // the colon
-		r.pos++
-		i := slices.Index(keys, name)
-		switch {
-		case !ok || i < 0:
-			r.in(clip(name), func() { r.note(invalidProperty, "is no documented property") })
-			r.skip()
+		if done {
+			break
+		}
+		i := 0
+		for i < len(keys) && keys[i] != string(key) {
+			i++
+		}
+		if i == len(keys) {
+			r.note(invalidProperty, "is no documented property", clip(string(key)))
+			if _, err := r.Skip(); err != nil {
+				return err
+			}
 			continue
-		case seen&(1<<i) != 0:
-			r.in(name, func() { r.note(invalidProperty, "is given twice") })
+		}
+		if seen&(1<<i) != 0 {
+			r.note(invalidProperty, "is given twice", keys[i])
 		}
 		seen |= 1 << i
-		if r.peek() == 'n' {
-			r.skip()
+		if r.Peek() == 'n' {
+			if err := r.Literal(); err != nil {
+				return err
+			}
 			continue
 		}
 		given |= 1 << i
-		r.in(name, func() { read(i) })
+		r.path = append(r.path, step{name: keys[i]})
+		if err := read(i); err != nil {
+			return err
+		}
+		r.path = r.path[:len(r.path)-1]
 	}
-	r.pos++
 	for i, name := range keys[:required] {
 		if given&(1<<i) == 0 {
-			r.in(name, r.missing)
+			r.missing(name)
 		}
 	}
+	return nil
 }
 
 // array reads an array that must not be empty.
-func (r *reader) array(read func()) {
-	if r.peek() != '[' {
-		r.wrong("an array")
-		return
+func (r *reader) array(read func() error) error {
+	if r.Peek() != '[' {
+		return r.wrong("an array")
 	}
-	r.pos++
-	n := 0
-	for ; r.peek() != ']'; n++ {
-		if r.data[r.pos] == ',' {
-			r.pos++
-			r.peek()
+	r.Pos++
+	for n := 0; ; n++ {
+		more, err := r.Item(n == 0)
+		if err != nil {
+			return err
 		}
-		r.in("["+strconv.Itoa(n)+"]", read)
-	}
-	r.pos++
-	if n == 0 {
-		r.missing()
+		if !more {
+			if n == 0 {
+				r.missing()
+			}
+			return nil
+		}
+		r.path = append(r.path, step{index: n})
+		if err := read(); err != nil {
+			return err
+		}
+		r.path = r.path[:len(r.path)-1]
 	}
 }
 
-// text reads a text of at most some bytes, without NUL. Where it is required,
-// an empty one is missing.
-func (r *reader) text(most int, required bool) string {
-	if r.peek() != '"' {
-		r.wrong("a text")
-		return ""
+// bytes reads a text of at most some bytes, without NUL, which is good until the
+// next is read. Where it is required, an empty one is missing.
+func (r *reader) bytes(most int, required bool) ([]byte, error) {
+	if r.Peek() != '"' {
+		return nil, r.wrong("a text")
 	}
-	s, ok := r.string()
+	s, broken, err := r.String()
 	switch {
-	case !ok:
+	case err != nil:
+	case broken:
+		// No text of the book can hold it.
 		r.note(invalidProperty, "has half of a surrogate pair")
-	case s == "" && required:
+	case len(s) == 0 && required:
 		r.missing()
 	case len(s) > most:
-		r.note(invalidProperty, "has %d bytes, at most %d are allowed", len(s), most)
-	case strings.IndexByte(s, 0) >= 0:
+		r.note(invalidProperty, fmt.Sprintf("has %d bytes, at most %d are allowed", len(s), most))
+	case bytes.IndexByte(s, 0) >= 0:
 		r.note(invalidProperty, "has a NUL character")
 	}
-	return s
+	return s, err
+}
+
+// text is bytes for a text that other usages are likely to share.
+func (r *reader) text(to *string, required bool) error {
+	s, err := r.bytes(maxText, required)
+	*to = r.texts.Intern(s)
+	return err
 }
 
 // tenant reads the name of a tenant.
-func (r *reader) tenant() string {
-	s := r.text(maxTenant, true)
-	if strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c >= 0x7f && c < 0xa0 }) {
+func (r *reader) tenant(to *string) error {
+	s, err := r.bytes(maxTenant, true)
+	if bytes.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c >= 0x7f && c < 0xa0 }) {
 		r.note(invalidProperty, "has a control character")
 	}
-	return s
+	*to = r.texts.Intern(s)
+	return err
+}
+
+// instant reads an instant.
+func (r *reader) instant(to *time.Time) error {
+	s, err := r.bytes(maxText, true)
+	if err != nil {
+		return err
+	}
+	t, ok := parseInstant(string(s))
+	if *to = t; !ok {
+		r.note(invalidProperty, fmt.Sprintf("is %q, which is no instant such as 2026-01-05T08:00:00Z", clip(string(s))))
+	}
+	return nil
 }
 
 // number reads a number, exactly.
-func (r *reader) number() aggregate.Number {
-	if c := r.peek(); c != '-' && !isDigit(c) {
-		r.wrong("a number")
-		return aggregate.Number{}
+func (r *reader) number(to *aggregate.Number, integer bool) error {
+	if c := r.Peek(); c != '-' && !isDigit(c) {
+		return r.wrong("a number")
 	}
-	from := r.pos
-	r.skip()
-	n, err := aggregate.ParseNumberBytes(r.data[from:r.pos])
+	text, err := r.Number()
 	if err != nil {
-		r.note(invalidProperty, "is %s, which has more than %d digits before or %d after the point", clip(string(r.data[from:r.pos])), aggregate.MaxIntegerDigits, aggregate.MaxScale)
+		return err
 	}
-	return n
+	n, err := aggregate.ParseNumberBytes(text)
+	switch *to = n; {
+	case err != nil:
+		r.note(invalidProperty, fmt.Sprintf("is %s, which has more than %d digits before or %d after the point", clip(string(text)), aggregate.MaxIntegerDigits, aggregate.MaxScale))
+	case integer && n.Scale() > 0:
+		r.note(invalidProperty, fmt.Sprintf("is %s and has to be a whole number", clip(n.String())))
+	}
+	return nil
 }
 
 // wrong notes that the value is of another type, and passes over it.
-func (r *reader) wrong(want string) {
+func (r *reader) wrong(want string) error {
+	v, err := r.Skip()
+	if err != nil {
+		return err
+	}
 	got := "a number"
-	switch r.data[r.pos] {
+	switch v.Kind {
 	case '{':
 		got = "an object"
 	case '[':
@@ -224,110 +296,6 @@ func (r *reader) wrong(want string) {
 	case 'n':
 		got = "null"
 	}
-	r.note(invalidProperty, "is %s and has to be %s", got, want)
-	r.skip()
-}
-
-// skip passes over a value.
-func (r *reader) skip() {
-	depth := 0
-	for {
-		switch c := r.peek(); c {
-		case '{', '[':
-			depth++
-			r.pos++
-		case '}', ']':
-			depth--
-			r.pos++
-		case ',', ':':
-			r.pos++
-			continue // a value follows
-		case '"':
-			r.passString()
-		default:
-			for r.pos < len(r.data) && !strings.ContainsRune(",]}: \t\r\n", rune(r.data[r.pos])) {
-				r.pos++
-			}
-		}
-		if depth == 0 {
-			return
-		}
-	}
-}
-
-// passString passes over a string and reports whether it has escapes.
-func (r *reader) passString() (escaped bool) {
-	for r.pos++; r.data[r.pos] != '"'; r.pos++ {
-		if r.data[r.pos] == '\\' {
-			escaped = true
-			r.pos++
-		}
-	}
-	r.pos++
-	return escaped
-}
-
-// string reads a string; ok is false where an escape is half of a surrogate
-// pair, which no text of the book can hold.
-func (r *reader) string() (s string, ok bool) {
-	r.peek()
-	from := r.pos + 1
-	escaped := r.passString()
-	raw := r.data[from : r.pos-1]
-	if !escaped {
-		return string(raw), true
-	}
-	out := make([]byte, 0, len(raw))
-	ok = true
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			out = append(out, raw[i])
-			continue
-		}
-		i++
-		switch raw[i] {
-		case 'n':
-			out = append(out, '\n')
-		case 't':
-			out = append(out, '\t')
-		case 'r':
-			out = append(out, '\r')
-		case 'b':
-			out = append(out, '\b')
-		case 'f':
-			out = append(out, '\f')
-		case 'u':
-			c := hex4(raw[i+1:])
-			i += 4
-			if utf16.IsSurrogate(c) {
-				next := rune(-1)
-				if i+6 < len(raw) && raw[i+1] == '\\' && raw[i+2] == 'u' {
-					next = hex4(raw[i+3:])
-				}
-				if c = utf16.DecodeRune(c, next); c == utf8.RuneError {
-					ok = false
-				} else {
-					i += 6
-				}
-			}
-			out = utf8.AppendRune(out, c)
-		default: // quote, slash, backslash
-			out = append(out, raw[i])
-		}
-	}
-	return string(out), ok
-}
-
-// hex4 is the number that four hexadecimal digits are.
-func hex4(b []byte) (n rune) {
-	for _, c := range b[:4] {
-		n <<= 4
-		switch {
-		case c <= '9':
-			n |= rune(c - '0')
-		default:
-			n |= rune(c|0x20-'a') + 10
-		}
-	}
-	return n
+	r.note(invalidProperty, "is "+got+" and has to be "+want)
+	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/usagebook/usagebook/httpadapter"
@@ -48,12 +50,9 @@ func (s *service) submit(c *httpadapter.Call, route string, read func([]byte) ([
 	}
 	operator, now := home(c), c.Now()
 	id := fmt.Sprintf("%s-%s%03d", s.newID(), now.Format("20060102"), now.Nanosecond()/1e6)
-	req := usage.JobRequest{ID: id, Created: now, Key: key, Digest: digest(route, items), Records: make([]usage.Record, len(items)),
-		Notes: make([][]byte, len(items)), Labels: []string{applicationDimension, unitDimension}}
-	for i := range items {
-		req.Records[i] = s.record(id, i, operator, &items[i])
-		req.Notes[i] = []byte(c.Operation) // the logref, should it fail
-	}
+	req := usage.JobRequest{ID: id, Created: now, Key: key, Digest: digest(route, items), Records: s.records(id, operator, items),
+		Notes:  slices.Repeat([][]byte{[]byte(c.Operation)}, len(items)), // the logref, should it fail
+		Labels: []string{applicationDimension, unitDimension}}
 	job, existed, err := c.Book.Submit(c.Context(), ownerOf(operator), req)
 	if errors.Is(err, usage.ErrKeyReused) {
 		return nil, &httpadapter.Problem{Kind: httpadapter.Invalid, Field: keyHeader, Err: err,
@@ -66,22 +65,44 @@ func (s *service) submit(c *httpadapter.Call, route string, read func([]byte) ([
 	return job, nil
 }
 
-// record is a usage as it is booked. Its identity is that of its place in the
-// job, so that a job that is worked on again books nothing twice.
-func (s *service) record(job string, n int, operator string, u *item) usage.Record {
-	dimensions := []usage.Dimension{
+// records are the usages as they are booked. The identity of each is that of its
+// place in the job, so that a job that is worked on again books nothing twice.
+func (s *service) records(job, operator string, items []item) []usage.Record {
+	out := make([]usage.Record, len(items))
+	var ids strings.Builder // one text for all of them
+	ids.Grow(len(items) * (len(job) + len("/199")))
+	var dimensions usage.Dimensions
+	for i := range items {
+		u := &items[i]
+		// Usages of one resource and unit share their dimensions.
+		if i == 0 || u.place != items[i-1].place || u.unit != items[i-1].unit {
+			dimensions = s.dimensions(operator, u)
+		}
+		from := ids.Len()
+		ids.WriteString(job)
+		ids.WriteByte('/')
+		var number [20]byte
+		ids.Write(strconv.AppendInt(number[:0], int64(i), 10))
+		out[i] = usage.Record{Tenant: u.tenant, Source: "uts", ID: ids.String()[from:], Meter: s.meter, Start: u.at,
+			Values: usage.NewValues(usage.Value{Name: usage.QuantityName, Number: u.value}), Dimensions: dimensions}
+	}
+	return out
+}
+
+func (s *service) dimensions(operator string, u *item) usage.Dimensions {
+	list := [...]usage.Dimension{
 		{Name: providerDimension, Value: operator},
 		{Name: applicationDimension, Value: u.application},
 		{Name: s.alias, Value: u.alias},
 		{Name: unitDimension, Value: u.unit},
 		{Name: s.userID, Value: u.user},
 		{Name: s.userType, Value: u.userType},
+		{Name: s.resource, Value: u.resource},
 	}
-	if u.resource != "" {
-		dimensions = append(dimensions, usage.Dimension{Name: s.resource, Value: u.resource})
+	if u.resource == "" {
+		return usage.NewDimensions(list[:len(list)-1]...)
 	}
-	return usage.Record{Tenant: u.tenant, Source: "uts", ID: job + "/" + strconv.Itoa(n), Meter: s.meter, Start: u.at,
-		Values: usage.Values{}.WithNumber(usage.QuantityName, u.value), Dimensions: usage.NewDimensions(dimensions...)}
+	return usage.NewDimensions(list[:]...)
 }
 
 // idempotencyKey returns the key of the request, empty where it has none.
@@ -107,16 +128,22 @@ func idempotencyKey(c *httpadapter.Call) (string, error) {
 // digest tells requests under one key apart by what they say, not by how they
 // are spelled. Each text has its length before it.
 func digest(route string, items []item) string {
-	var b []byte
+	sum := sha256.New()
+	b := make([]byte, 0, 512) // of one usage
 	text := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
 	text(route)
 	for i := range items {
 		u := &items[i]
-		for _, s := range []string{u.tenant, u.user, u.userType, u.application, u.alias, u.resource, u.unit, u.value.String()} {
+		for _, s := range [...]string{u.tenant, u.user, u.userType, u.application, u.alias, u.resource, u.unit} {
 			text(s)
 		}
+		var number [96]byte
+		digits := u.value.AppendText(number[:0])
+		b = append(binary.AppendUvarint(b, uint64(len(digits))), digits...)
 		b = binary.AppendVarint(b, u.at.UnixMicro())
+		sum.Write(b) // never fails
+		b = b[:0]
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	sum.Write(b)
+	return hex.EncodeToString(sum.Sum(nil))
 }
