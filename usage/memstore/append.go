@@ -2,7 +2,6 @@ package memstore
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -20,7 +19,11 @@ import (
 // 4,294,967,294 records. Nothing of the batch is booked then; what is in it and was
 // booked before is told when there is room again.
 func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntry, error) {
-	out, filled, err := s.book(ctx, b)
+	w := s.bookings.Get().(*booking)
+	w.begin(b)
+	out, filled, err := s.book(ctx, w)
+	w.end()
+	s.bookings.Put(w)
 	if err != nil {
 		return nil, err
 	}
@@ -31,15 +34,13 @@ func (s *Store) Append(ctx context.Context, b *usage.Batch) ([]usage.ReceiptEntr
 }
 
 // book judges and books a batch, and returns the parts that it filled.
-func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEntry, filled []int, err error) {
+func (s *Store) book(ctx context.Context, w *booking) (out []usage.ReceiptEntry, filled []int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.alive(ctx); err != nil {
 		return nil, nil, err
 	}
-	w := &s.work
-	w.begin(b)
-	defer w.end()
+	b := w.batch
 	out = b.Judge(w)
 	inserted := 0
 	for i := range out {
@@ -59,22 +60,32 @@ func (s *Store) book(ctx context.Context, b *usage.Batch) (out []usage.ReceiptEn
 	}
 	s.floor = max(b.Now().UnixMicro(), s.floor)
 	recorded := time.UnixMicro(s.floor).UTC()
-	s.head.reserve(inHead, s.segmentRows())
+	at := s.extend(inHead)
 	for i := range out {
 		if out[i].Outcome != usage.Inserted {
 			continue
 		}
-		if s.head.len() == s.segmentRows() {
+		if at == s.head.len() {
 			filled = append(filled, s.turn())
-			s.head.reserve(min(len(out)-i, s.segmentRows()), s.segmentRows())
+			at = s.extend(min(inserted, s.segmentRows()))
 		}
-		s.insert(b.At(i), &w.looked[i])
+		s.insert(at, b.At(i), w, &w.looked[i])
 		out[i].Sequence, out[i].Recorded = uint64(s.rows), recorded
+		at, inserted = at+1, inserted-1
 	}
-	if s.head.len() == s.segmentRows() {
+	if at == s.segmentRows() {
 		filled = append(filled, s.turn())
 	}
 	return out, filled, nil
+}
+
+// extend makes rows in the head, which has room for them, and returns the first.
+func (s *Store) extend(rows int) int {
+	if s.head.len() == 0 {
+		s.parts[len(s.parts)-1].recorded = s.floor
+	}
+	s.head.reserve(rows, s.segmentRows())
+	return s.head.extend(rows, s.floor)
 }
 
 // turn closes the full head and begins another one.
@@ -107,31 +118,23 @@ func (s *Store) seal(i int) {
 	}
 }
 
-// insert books a record. It is known not to be there.
-func (s *Store) insert(e *usage.Entry, at *looked) {
+// insert books a record as a row of the head. It is known not to be there.
+func (s *Store) insert(i int, e *usage.Entry, w *booking, at *looked) {
 	r := &e.Record
-	n := &s.names
-	kept := s.work.ids[at.id : at.id+at.size]
-	if !at.known {
-		at.tenant, at.source = n.tenantCode(r.Tenant), n.sources.code(r.Source)
-		at.hash = s.hash(at.tenant, at.source, at.form, kept)
+	if !at.owned || !at.placed {
+		s.name(at, r)
 	}
-	put := row{
-		place:  n.seriesCode(n.pairOfCodes(at.tenant, n.meters.code(r.Meter)), &r.Dimensions),
-		source: at.source, verdict: n.verdictCode(&e.Verdict),
-		idForm: at.form, id: kept, recorded: s.floor, record: r,
-	}
-	last := &s.parts[len(s.parts)-1]
-	if s.head.len() == 0 {
-		last.recorded = s.floor
-	}
-	s.head.push(&put, &n.values)
-	s.index.shard(at.hash).insert(uint32(at.hash), s.rows)
+	s.head.fill(i, &row{
+		place: at.place, source: at.source, verdict: s.names.verdictCode(&e.Verdict),
+		idForm: at.form, id: w.id(at), record: r,
+	}, &s.names.values)
+	s.index.insert(at.hash, s.rows)
 	if c := r.Corrects; c != nil {
 		// The judge made sure that the target is there.
 		target, _ := s.find(usage.Identity{Tenant: r.Tenant, Source: c.Source, ID: c.ID})
 		s.corrections[s.rows] = correction{c.Kind, target}
 		s.corrected[target] = s.rows
+		last := &s.parts[len(s.parts)-1]
 		last.chained = append(last.chained, chainedRow{s.rows - last.base, s.rows})
 		of := &s.parts[target>>s.shift]
 		of.chained = append(of.chained, chainedRow{target - of.base, s.rows})
@@ -139,41 +142,56 @@ func (s *Store) insert(e *usage.Entry, at *looked) {
 	s.rows++
 }
 
-// hash hashes an identity in numbers.
-func (s *Store) hash(tenant, source uint32, form uint8, id []byte) uint64 {
-	var key [9 + 256]byte
-	buf := binary.LittleEndian.AppendUint32(key[:0], tenant)
-	buf = binary.LittleEndian.AppendUint32(buf, source)
-	buf = append(append(buf, form), id...)
-	return maphash.Bytes(s.names.seed, buf)
+// name gives numbers to the names of a record that had none when they were
+// looked up.
+func (s *Store) name(at *looked, r *usage.Record) {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	n := &s.names
+	at.place, at.placed = n.seriesCode(r), true
+	at.tenant, at.source, at.owned = n.pairs[at.place.pair].tenant, n.sources.code(r.Source), true
+}
+
+// identityHash hashes an identity by the hashes of its tenant and source and its
+// packed id. All are seeded: who sends records cannot choose what collides.
+func (s *Store) identityHash(tenant, source uint64, form uint8, id []byte) uint64 {
+	return mix(tenant, source, maphash.Bytes(s.seed, id)+uint64(form))
 }
 
 // find returns the row of an identity. The lock is held.
 func (s *Store) find(id usage.Identity) (uint32, bool) {
 	var buf [256]byte
+	var at looked
 	kept, form := packID(buf[:0], id.ID)
-	tenant, source, ok := s.owners(id.Tenant, id.Source)
-	if !ok {
-		return 0, false
-	}
-	return s.look(&looked{tenant: tenant, source: source, form: form, hash: s.hash(tenant, source, form, kept)}, kept)
-}
-
-// owners returns the numbers of a tenant and a source. Where one of them is
-// new, no record of theirs is booked.
-func (s *Store) owners(tenantName, sourceName string) (tenant, source uint32, ok bool) {
-	if tenant, ok = s.names.tenants.find(tenantName); !ok {
-		return 0, 0, false
-	}
-	source, ok = s.names.sources.find(sourceName)
-	return tenant, source, ok
+	tenant, source := s.names.tenants.hash(id.Tenant), s.names.sources.hash(id.Source)
+	at.form, at.hash = form, s.identityHash(tenant, source, form, kept)
+	return s.look(&at, id.Tenant, id.Source, kept)
 }
 
 // look returns the row of an identity. The lock is held.
-func (s *Store) look(at *looked, kept []byte) (row uint32, found bool) {
-	return s.index.shard(at.hash).find(uint32(at.hash), func(row uint32) bool {
-		return s.isIdentity(row, at.tenant, at.source, at.form, kept)
-	})
+func (s *Store) look(at *looked, tenant, source string, kept []byte) (uint32, bool) {
+	if s.rows == 0 {
+		return 0, false
+	}
+	t := s.index.shard(at.hash)
+	row, i := t.first(uint32(at.hash))
+	if i >= 0 && !at.owned {
+		// Where one of the two is new, no record of theirs is booked.
+		var ok bool
+		if at.tenant, ok = s.names.tenants.find(tenant); !ok {
+			return 0, false
+		}
+		if at.source, ok = s.names.sources.find(source); !ok {
+			return 0, false
+		}
+		at.owned = true
+	}
+	for ; i >= 0; row, i = t.next(uint32(at.hash), i) {
+		if s.isIdentity(row, at.tenant, at.source, at.form, kept) {
+			return row, true
+		}
+	}
+	return 0, false
 }
 
 // isIdentity compares the identity of a row.
@@ -195,57 +213,162 @@ func (s *Store) isIdentity(row, tenant, source uint32, form uint8, kept []byte) 
 		s.names.pairs[g.pairs[g.run(at)]].tenant == tenant
 }
 
-// ledger is what the judge asks.
-type ledger struct {
+// booking is an Append under way, and what the judge asks.
+type booking struct {
 	s      *Store
 	batch  *usage.Batch
 	looked []looked // by entry
 	next   int      // the entry that the judge is likely to ask about next
 	ids    []byte   // packed ids of the batch
+	ahead  int      // entries whose place in the index was touched
 	nudge  uint64
+
+	// Of the block that is being looked up.
+	sought     [block]sought
+	keys       []byte   // sets of dimensions as labels keep them
+	names      []uint32 // of the dimensions of the record before
+	tenantHash uint64   // of the last record
 }
 
 // looked is what is known of an entry before it is judged.
 type looked struct {
-	id, size       int // in ids
-	tenant, source uint32
+	hash           uint64 // of the identity
+	id             uint32 // in ids
+	size           uint16
 	form           uint8
-	known          bool // both have numbers
-	hash           uint64
+	owned, placed  bool // tenant and source, and place, are known
+	tenant, source uint32
+	place          place
 }
 
-// begin works out where the identities of a batch would stand, and touches
-// those places of the index. What each touch waits for in memory, they wait for
-// together, and the judge's questions find it at hand.
-func (w *ledger) begin(b *usage.Batch) {
-	w.batch, w.next = b, 0
+// block is the number of records that are looked up together. What one of them
+// waits for in memory all of them wait for at the same time: their places are
+// worked out and touched first, and found at hand when they are read.
+const block = 64
+
+// sought is a series that is looked for.
+type sought struct {
+	hash     uint64
+	meter    uint32
+	from, to uint32 // its labels, in keys
+	number   uint32 // of a series with this hash, in this slot
+	slot     int
+	wanted   bool
+}
+
+// begin looks up what can be known before it is the batch's turn: numbers of
+// names never change once they are given. It is most of the work, and writers do
+// it side by side.
+func (w *booking) begin(b *usage.Batch) {
+	w.batch, w.next, w.ahead = b, 0, 0
 	w.looked, w.ids = slices.Grow(w.looked[:0], b.Len())[:b.Len()], w.ids[:0]
-	s := w.s
-	for i := range w.looked {
-		e, at := b.At(i), &w.looked[i]
-		*at = looked{id: len(w.ids)}
-		if e.Anonymous {
-			continue
-		}
-		r := &e.Record
-		w.ids, at.form = packID(w.ids, r.ID)
-		at.size = len(w.ids) - at.id
-		if at.tenant, at.source, at.known = s.owners(r.Tenant, r.Source); at.known {
-			at.hash = s.hash(at.tenant, at.source, at.form, w.ids[at.id:])
+	for from := 0; from < b.Len(); from += block {
+		w.lookUp(from, min(from+block, b.Len()))
+	}
+}
+
+// lookUp looks up the names of a block of entries.
+func (w *booking) lookUp(from, to int) {
+	w.s.naming.RLock()
+	defer w.s.naming.RUnlock()
+	n := &w.s.names
+	w.keys = w.keys[:0]
+	sought := w.sought[:to-from]
+	for i := range sought {
+		e := w.batch.At(from + i)
+		sought[i].slot = -1
+		sought[i].wanted = w.owner(e, &w.looked[from+i]) && w.series(&e.Record, &sought[i])
+	}
+	// These loops do next to nothing, so that the processor has many of their
+	// loads under way.
+	for i := range sought {
+		if s := &sought[i]; s.wanted {
+			w.nudge += n.seriesIndex.shard(s.hash).touch(uint32(s.hash))
 		}
 	}
-	for i := range w.looked {
-		if at := &w.looked[i]; at.known {
-			w.nudge += s.index.shard(at.hash).touch(uint32(at.hash))
+	for i := range sought {
+		if s := &sought[i]; s.wanted {
+			s.number, s.slot = n.seriesIndex.shard(s.hash).first(uint32(s.hash))
+		}
+	}
+	for i := range sought {
+		if s := &sought[i]; s.slot >= 0 {
+			w.nudge += uint64(n.placeOf[s.number].pair)
+		}
+	}
+	for i := range sought {
+		if s := &sought[i]; s.slot >= 0 {
+			at := &w.looked[from+i]
+			at.place, at.placed = n.match(s, at.tenant, w.keys[s.from:s.to])
 		}
 	}
 }
+
+// owner packs and hashes the identity of an entry, and reports whether its
+// tenant is known.
+func (w *booking) owner(e *usage.Entry, at *looked) bool {
+	*at = looked{id: uint32(len(w.ids))}
+	if e.Anonymous {
+		return false
+	}
+	r, n := &e.Record, &w.s.names
+	w.ids, at.form = packID(w.ids, r.ID)
+	at.size = uint16(len(w.ids) - int(at.id))
+	tenant, source := n.tenants.hash(r.Tenant), n.sources.hash(r.Source)
+	at.hash = w.s.identityHash(tenant, source, at.form, w.id(at))
+	var known bool
+	if at.tenant, known = n.tenants.findHashed(r.Tenant, tenant); known {
+		at.source, at.owned = n.sources.findHashed(r.Source, source)
+	}
+	w.tenantHash = tenant
+	return known
+}
+
+// series begins to look for the series of a record, and reports false when one
+// of its names has no number.
+func (w *booking) series(r *usage.Record, s *sought) bool {
+	n := &w.s.names
+	meter := n.meters.hash(r.Meter)
+	var ok bool
+	if s.meter, ok = n.meters.findHashed(r.Meter, meter); !ok {
+		return false
+	}
+	s.from = uint32(len(w.keys))
+	if !w.encode(&r.Dimensions) {
+		return false
+	}
+	s.to = uint32(len(w.keys))
+	s.hash = seriesHash(w.tenantHash, meter, maphash.Bytes(n.seed, w.keys[s.from:s.to]))
+	return true
+}
+
+// encode appends a set of dimensions as labels keep it, and reports false when a
+// name has no number.
+func (w *booking) encode(d *usage.Dimensions) bool {
+	n := &w.s.names.attributes
+	for i := range d.Len() {
+		e := d.At(i)
+		// One record after the other has the same dimensions.
+		if i == len(w.names) || n.list[w.names[i]] != e.Name {
+			c, ok := n.find(e.Name)
+			if !ok {
+				return false
+			}
+			w.names = append(w.names[:i], c)
+		}
+		w.keys = appendLabel(w.keys, w.names[i], e.Value)
+	}
+	return true
+}
+
+// id returns the packed id of an entry.
+func (w *booking) id(at *looked) []byte { return w.ids[at.id : at.id+uint32(at.size)] }
 
 // end forgets the batch: nothing of it may be kept.
-func (w *ledger) end() { w.batch = nil }
+func (w *booking) end() { w.batch = nil }
 
 // at returns the place of an entry in the batch.
-func (w *ledger) at(e *usage.Entry) int {
+func (w *booking) at(e *usage.Entry) int {
 	for w.batch.At(w.next) != e {
 		if w.next++; w.next == w.batch.Len() {
 			w.next = 0
@@ -254,23 +377,34 @@ func (w *ledger) at(e *usage.Entry) int {
 	return w.next
 }
 
-// Find implements usage.Ledger.
-func (w *ledger) Find(e *usage.Entry) (found, same bool, at uint64, recorded time.Time) {
-	k := &w.looked[w.at(e)]
-	if !k.known {
-		return false, false, 0, time.Time{}
+// touch reads the places in the index of the next entries.
+func (w *booking) touch() {
+	to := min(w.ahead+block, len(w.looked))
+	for i := w.ahead; i < to; i++ {
+		h := w.looked[i].hash
+		w.nudge += w.s.index.shard(h).touch(uint32(h))
 	}
-	row, found := w.s.look(k, w.ids[k.id:k.id+k.size])
+	w.ahead = to
+}
+
+// Find implements usage.Ledger.
+func (w *booking) Find(e *usage.Entry) (found, same bool, at uint64, recorded time.Time) {
+	i := w.at(e)
+	if i >= w.ahead {
+		w.touch()
+	}
+	k := &w.looked[i]
+	row, found := w.s.look(k, e.Record.Tenant, e.Record.Source, w.id(k))
 	if !found {
 		return false, false, 0, time.Time{}
 	}
 	v := w.s.writerView()
 	at, recorded = uint64(row)+1, time.UnixMicro(v.recorded(row)).UTC()
-	return true, w.s.sameContent(&v, row, &e.Record), at, recorded
+	return true, w.s.sameContent(&v, row, k, &e.Record), at, recorded
 }
 
 // Target implements usage.Ledger.
-func (w *ledger) Target(id usage.Identity) (bool, usage.Target) {
+func (w *booking) Target(id usage.Identity) (bool, usage.Target) {
 	s := w.s
 	row, ok := s.find(id)
 	if !ok {
@@ -306,25 +440,40 @@ func (v *view) identity(row uint32) (pairCode uint32, source, id string) {
 }
 
 // sameContent compares what is booked with a record.
-func (s *Store) sameContent(v *view, row uint32, r *usage.Record) bool {
+func (s *Store) sameContent(v *view, row uint32, at *looked, r *usage.Record) bool {
 	i := int(row >> v.shift)
 	k := int(row - v.parts[i].base)
-	var f fields
+	var buf [4]usage.Value
+	f := fields{list: buf[:0]}
 	if h := v.headOf(i); h != nil {
 		f.fromHead(h, k, v.lists.values)
 	} else {
-		at := int(v.parts[i].segment.position.at(k))
-		f.fromSegment(v.parts[i].segment, at, v.parts[i].segment.run(at), v.lists.values)
+		g := v.parts[i].segment
+		at := int(g.position.at(k))
+		f.fromSegment(g, at, g.run(at), v.lists.values)
 	}
-	p := &s.names.pairs[f.pair]
-	series := v.seriesAt(p.series[f.local])
-	booked := usage.Record{Meter: series.Meter, Dimensions: series.Dimensions, Values: f.values()}
-	booked.Start, booked.End = f.times()
-	if c, ok := s.corrections[row]; ok {
-		_, source, id := v.identity(c.target)
-		booked.Corrects = &usage.Correction{Kind: c.kind, Source: source, ID: id}
+	if at.placed {
+		if f.pair != at.place.pair || f.local != at.place.local {
+			return false
+		}
+	} else if series := v.seriesAt(s.names.pairs[f.pair].series[f.local]); series.Meter != r.Meter || !series.Dimensions.Equal(r.Dimensions) {
+		return false
 	}
-	return usage.SameContent(r, &booked)
+	start, end := f.times()
+	if !start.Equal(r.Start) || !end.Equal(r.End) || len(f.list) != r.Values.Len() {
+		return false
+	}
+	for i := range f.list {
+		if n, ok := r.Values.Number(f.list[i].Name); !ok || n != f.list[i].Number {
+			return false
+		}
+	}
+	c, corrects := s.corrections[row]
+	if !corrects || r.Corrects == nil {
+		return corrects == (r.Corrects != nil)
+	}
+	_, source, id := v.identity(c.target)
+	return *r.Corrects == usage.Correction{Kind: c.kind, Source: source, ID: id}
 }
 
 // fields are the fields of one row, in numbers.

@@ -79,6 +79,7 @@ func (s *Store) prepare(ctx context.Context, rows []*usage.Rollup) ([]rollupPut,
 			s.mu.Unlock()
 			return nil, usage.ErrClosed
 		}
+		s.naming.Lock()
 		for _, r := range chunk {
 			if last.projection != r.Projection || last.level != r.Level {
 				last = rollupKind{strings.Clone(r.Projection), r.Level}
@@ -94,6 +95,7 @@ func (s *Store) prepare(ctx context.Context, rows []*usage.Rollup) ([]rollupPut,
 			p.names = names[from:]
 			puts = append(puts, p)
 		}
+		s.naming.Unlock()
 		s.mu.Unlock()
 	}
 	return puts, nil

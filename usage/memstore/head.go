@@ -20,6 +20,7 @@ const mostShift = 16
 // for a segment. Its slices only grow: a reader that copied the head under the
 // lock sees its own rows whatever is appended behind them.
 type head struct {
+	room         int // rows that all columns have room for
 	pair, local  []uint32
 	start, span  []int64 // span is end - start; 0 is no end
 	source       []uint32
@@ -53,10 +54,10 @@ func (h *head) len() int { return len(h.pair) }
 // hold most. Four times as much each time: a head is short-lived, and what is
 // copied from one to the next costs more than what stays empty.
 func (h *head) growth(rows, most int) int {
-	if len(h.pair)+rows <= cap(h.pair) {
+	if len(h.pair)+rows <= h.room {
 		return 0
 	}
-	return min(max(4*cap(h.pair), len(h.pair)+rows, 256), most) - len(h.pair)
+	return min(max(4*h.room, len(h.pair)+rows, 256), most) - len(h.pair)
 }
 
 // reserve makes room for rows without the many small steps of append.
@@ -65,6 +66,7 @@ func (h *head) reserve(rows, most int) {
 	if n == 0 {
 		return
 	}
+	h.room = len(h.pair) + n
 	// Ids and values have no fixed number a row: as many as up to now.
 	h.ids = slices.Grow(h.ids, perRow(len(h.ids), len(h.pair), 16)*n)
 	h.cells = slices.Grow(h.cells, perRow(len(h.cells), len(h.pair), 1)*n)
@@ -118,21 +120,33 @@ func (h *head) recorded(i int) int64 {
 
 // row is a record in numbers, on its way into the head.
 type row struct {
-	place    place
-	source   uint32
-	verdict  uint32
-	idForm   uint8
-	id       []byte
-	recorded int64
-	record   *usage.Record
+	place   place
+	source  uint32
+	verdict uint32
+	idForm  uint8
+	id      []byte
+	record  *usage.Record
 }
 
-// push appends a row. The writer's lock is held.
-func (h *head) push(r *row, values *texts) {
-	if n := len(h.recordedAt); n == 0 || h.recordedAt[n-1] != r.recorded {
-		h.recordedRow = append(h.recordedRow, uint32(h.len()))
-		h.recordedAt = append(h.recordedAt, r.recorded)
+// extend makes a number of rows, booked at one instant, and returns the first
+// of them. They are for the caller to fill, in their order, before it lets go of
+// the writer's lock. There is room for them (see reserve).
+func (h *head) extend(rows int, recorded int64) int {
+	n := h.len()
+	if k := len(h.recordedAt); k == 0 || h.recordedAt[k-1] != recorded {
+		h.recordedRow = append(h.recordedRow, uint32(n))
+		h.recordedAt = append(h.recordedAt, recorded)
 	}
+	h.pair, h.local = h.pair[:n+rows], h.local[:n+rows]
+	h.start, h.span = h.start[:n+rows], h.span[:n+rows]
+	h.source, h.verdict = h.source[:n+rows], h.verdict[:n+rows]
+	h.idForm, h.idEnd = h.idForm[:n+rows], h.idEnd[:n+rows]
+	h.valueEnd = h.valueEnd[:n+rows]
+	return n
+}
+
+// fill writes the i-th row. names are those of values.
+func (h *head) fill(i int, r *row, names *texts) {
 	start, span := zeroStart, int64(0)
 	if rec := r.record; !rec.Start.IsZero() {
 		start = rec.Start.UnixMicro()
@@ -144,22 +158,24 @@ func (h *head) push(r *row, values *texts) {
 		}
 		h.least, h.most = min(h.least, start), max(h.most, start)
 	}
-	h.pair, h.local = append(h.pair, r.place.pair), append(h.local, r.place.local)
-	h.start, h.span = append(h.start, start), append(h.span, span)
-	h.source, h.verdict = append(h.source, r.source), append(h.verdict, r.verdict)
+	h.pair[i], h.local[i] = r.place.pair, r.place.local
+	h.start[i], h.span[i] = start, span
+	h.source[i], h.verdict[i] = r.source, r.verdict
 	h.ids = append(h.ids, r.id...)
-	h.idForm, h.idEnd = append(h.idForm, r.idForm), append(h.idEnd, uint32(len(h.ids)))
-	last := uint32(0)
-	if n := len(h.cells); n > 0 {
-		last = h.cells[n-1].name
+	h.idForm[i], h.idEnd[i] = r.idForm, uint32(len(h.ids))
+	// One record after the other has the same values.
+	var before []cell
+	if i > 0 {
+		before = h.valuesOf(i - 1)
 	}
-	for i := range r.record.Values.Len() {
-		v := r.record.Values.At(i)
-		// One record after the other has the same values.
-		if int(last) >= len(values.list) || values.list[last] != v.Name {
-			last = values.code(v.Name)
+	for k := range r.record.Values.Len() {
+		v := r.record.Values.At(k)
+		var c cell
+		if k < len(before) && names.list[before[k].name] == v.Name {
+			c.name = before[k].name
+		} else {
+			c.name = names.code(v.Name)
 		}
-		c := cell{name: last}
 		var ok bool
 		if c.coef, c.scale, ok = v.Number.Small(); !ok {
 			c.coef, c.wide = int64(len(h.wide)), true
@@ -167,5 +183,5 @@ func (h *head) push(r *row, values *texts) {
 		}
 		h.cells = append(h.cells, c)
 	}
-	h.valueEnd = append(h.valueEnd, uint32(len(h.cells)))
+	h.valueEnd[i] = uint32(len(h.cells))
 }

@@ -3,6 +3,7 @@ package memstore
 import (
 	"hash/maphash"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/usagebook/usagebook/usage"
@@ -10,27 +11,35 @@ import (
 
 // texts numbers distinct strings in the order of their arrival.
 type texts struct {
-	codes  map[string]uint32
+	seed   maphash.Seed
+	index  table
 	list   []string
 	length int64 // of all of them
 }
 
-func (t *texts) find(s string) (uint32, bool) {
-	c, ok := t.codes[s]
-	return c, ok
+func (t *texts) hash(s string) uint64 { return maphash.String(t.seed, s) }
+
+func (t *texts) find(s string) (uint32, bool) { return t.findHashed(s, t.hash(s)) }
+
+// findHashed is find for a text whose hash is at hand.
+func (t *texts) findHashed(s string, h uint64) (uint32, bool) {
+	for c, at := t.index.first(uint32(h)); at >= 0; c, at = t.index.next(uint32(h), at) {
+		if t.list[c] == s {
+			return c, true
+		}
+	}
+	return 0, false
 }
 
 func (t *texts) code(s string) uint32 {
-	if c, ok := t.codes[s]; ok {
+	h := t.hash(s)
+	if c, ok := t.findHashed(s, h); ok {
 		return c
-	}
-	if t.codes == nil {
-		t.codes = make(map[string]uint32)
 	}
 	// A copy: s may be part of a request that nobody needs any more.
 	s = strings.Clone(s)
 	c := uint32(len(t.list))
-	t.codes[s] = c
+	t.index.insert(uint32(h), c)
 	t.list = append(t.list, s)
 	t.length += int64(len(s))
 	return c
@@ -54,16 +63,18 @@ type names struct {
 	pairOf   map[uint64]uint32
 	ofTenant [][]uint32 // tenant -> pairs
 
-	// Sets of dimensions are apart from series, because the same resource is
-	// measured by many meters.
+	// Sets of dimensions as rows of rollups number them.
 	sets     []usage.Dimensions
 	setIndex table
 	setBytes int64
 
-	series      [][]usage.Series // in chunks, so that pointers to them stay good
-	seriesCount int
+	// Sets of dimensions as series number them, apart from the series, because
+	// the same resource is measured by many meters.
+	labels labels
+
+	series      [][]atomic.Pointer[usage.Series] // in chunks, so that the pointers stay where they are
 	placeOf     []place
-	seriesIndex table
+	seriesIndex tables
 
 	verdicts  []usage.Verdict
 	verdictOf map[usage.Verdict]uint32
@@ -78,16 +89,22 @@ type pair struct {
 
 // place is where a series stands: in which pair, and its number there. Rows of
 // a segment are grouped by pair, so the small local number is all they keep.
-type place struct{ pair, local, set uint32 }
+type place struct{ pair, local, labels uint32 }
 
 const seriesChunk = 512
 
-func newNames() names {
-	return names{
-		seed:      maphash.MakeSeed(),
-		pairOf:    make(map[uint64]uint32),
-		verdictOf: make(map[usage.Verdict]uint32),
+func newNames(seed maphash.Seed) names {
+	n := names{
+		seed:        seed,
+		pairOf:      make(map[uint64]uint32),
+		seriesIndex: newTables(seriesShardBits),
+		labels:      newLabels(),
+		verdictOf:   make(map[usage.Verdict]uint32),
 	}
+	for _, t := range []*texts{&n.tenants, &n.meters, &n.sources, &n.values, &n.attributes} {
+		t.seed = n.seed
+	}
+	return n
 }
 
 // mix spreads numbers over 64 bits.
@@ -102,18 +119,11 @@ func pairKey(tenant, meter uint32) uint64 { return uint64(tenant)<<32 | uint64(m
 
 // pairCode numbers a tenant with a meter.
 func (n *names) pairCode(tenantName, meterName string) uint32 {
-	return n.pairOfCodes(n.tenantCode(tenantName), n.meters.code(meterName))
-}
-
-func (n *names) tenantCode(name string) uint32 {
-	c := n.tenants.code(name)
-	if int(c) == len(n.ofTenant) {
+	tenant := n.tenants.code(tenantName)
+	if int(tenant) == len(n.ofTenant) {
 		n.ofTenant = append(n.ofTenant, nil)
 	}
-	return c
-}
-
-func (n *names) pairOfCodes(tenant, meter uint32) uint32 {
+	meter := n.meters.code(meterName)
 	k := pairKey(tenant, meter)
 	if p, ok := n.pairOf[k]; ok {
 		return p
@@ -136,9 +146,8 @@ func (n *names) setFind(d *usage.Dimensions, h uint64) (uint32, bool) {
 }
 
 // setCode numbers a set of dimensions.
-func (n *names) setCode(d *usage.Dimensions) uint32 { return n.setNumber(d, n.setHash(d)) }
-
-func (n *names) setNumber(d *usage.Dimensions, h uint64) uint32 {
+func (n *names) setCode(d *usage.Dimensions) uint32 {
+	h := n.setHash(d)
 	if c, ok := n.setFind(d, h); ok {
 		return c
 	}
@@ -169,36 +178,53 @@ func (n *names) own(d *usage.Dimensions) usage.Dimensions {
 	return usage.NewDimensions(list...)
 }
 
+// seriesHash hashes a series by the hashes of its tenant, its meter and its
+// labels. All are seeded: who sends records cannot choose what collides.
+func seriesHash(tenant, meter, labels uint64) uint64 { return mix(tenant, meter, labels) }
+
+// match returns the place of the series that is sought, whose labels are key.
+func (n *names) match(s *sought, tenant uint32, key []byte) (place, bool) {
+	t := n.seriesIndex.shard(s.hash)
+	for c, at := s.number, s.slot; at >= 0; c, at = t.next(uint32(s.hash), at) {
+		p := &n.placeOf[c]
+		if of := &n.pairs[p.pair]; of.tenant == tenant && of.meter == s.meter && n.labels.is(p.labels, key) {
+			return *p, true
+		}
+	}
+	return place{}, false
+}
+
 // seriesCode numbers a series and says where it stands.
-func (n *names) seriesCode(pairCode uint32, d *usage.Dimensions) place {
-	inSet := n.setHash(d)
-	h := uint32(mix(uint64(pairCode), inSet, 1))
-	if c, ok := n.seriesIndex.find(h, func(c uint32) bool {
-		return n.placeOf[c].pair == pairCode && n.sets[n.placeOf[c].set].Equal(*d)
-	}); ok {
-		return n.placeOf[c]
+func (n *names) seriesCode(r *usage.Record) place {
+	pairCode := n.pairCode(r.Tenant, r.Meter)
+	n.key = n.labels.appendCoded(n.key[:0], &r.Dimensions, &n.attributes)
+	of, inLabels := &n.pairs[pairCode], maphash.Bytes(n.seed, n.key)
+	s := sought{meter: of.meter, hash: seriesHash(n.tenants.hash(r.Tenant), n.meters.hash(r.Meter), inLabels)}
+	s.number, s.slot = n.seriesIndex.shard(s.hash).first(uint32(s.hash))
+	if at, ok := n.match(&s, of.tenant, n.key); ok {
+		return at
 	}
-	set := n.setNumber(d, inSet)
-	c := uint32(n.seriesCount)
-	if n.seriesCount%seriesChunk == 0 {
-		n.series = append(n.series, make([]usage.Series, seriesChunk))
+	c := uint32(len(n.placeOf))
+	if c%seriesChunk == 0 {
+		n.series = append(n.series, make([]atomic.Pointer[usage.Series], seriesChunk))
 	}
-	p := &n.pairs[pairCode]
-	n.series[c/seriesChunk][c%seriesChunk] = usage.Series{
-		Tenant: n.tenants.list[p.tenant], Meter: n.meters.list[p.meter], Dimensions: n.sets[set],
-	}
-	n.seriesCount++
-	at := place{pair: pairCode, local: uint32(len(p.series)), set: set}
-	p.series = append(p.series, c)
+	at := place{pair: pairCode, local: uint32(len(of.series)), labels: n.labels.code(n.key, inLabels)}
+	of.series = append(of.series, c)
 	n.placeOf = append(n.placeOf, at)
-	n.seriesIndex.insert(h, c)
+	n.seriesIndex.insert(s.hash, c)
 	return at
 }
 
+// verdictsNear is how many verdicts are compared before one is hashed: between
+// two versions of the rules there are two or three.
+const verdictsNear = 4
+
 // verdictCode numbers a verdict.
 func (n *names) verdictCode(v *usage.Verdict) uint32 {
-	if len(n.verdicts) > 0 && n.verdicts[len(n.verdicts)-1] == *v {
-		return uint32(len(n.verdicts) - 1)
+	for i := len(n.verdicts) - 1; i >= max(0, len(n.verdicts)-verdictsNear); i-- {
+		if n.verdicts[i] == *v {
+			return uint32(i)
+		}
 	}
 	if c, ok := n.verdictOf[*v]; ok {
 		return c
@@ -223,7 +249,10 @@ func (n *names) verdictCode(v *usage.Verdict) uint32 {
 // lists are the heads of the dictionary's lists at one moment, for readers.
 type lists struct {
 	tenants, meters, sources, values []string
-	series                           [][]usage.Series
+	labels                           labelLists
+	pairsOf                          []pair // only what never changes in one may be read
+	series                           [][]atomic.Pointer[usage.Series]
+	seriesBytes                      *atomic.Int64
 	placeOf                          []place
 	verdicts                         []usage.Verdict
 	classOf                          []uint8
@@ -233,10 +262,27 @@ type lists struct {
 func (n *names) lists() lists {
 	return lists{
 		tenants: n.tenants.list, meters: n.meters.list, sources: n.sources.list, values: n.values.list,
-		series: n.series, placeOf: n.placeOf, verdicts: n.verdicts, classOf: n.classOf, classes: n.classes,
+		labels: n.labels.lists(&n.attributes), pairsOf: n.pairs, series: n.series, seriesBytes: n.labels.shown,
+		placeOf: n.placeOf, verdicts: n.verdicts, classOf: n.classOf, classes: n.classes,
 	}
 }
 
+// seriesAt returns a series. It is made when somebody asks for it: of many
+// millions of series, each with few records, most are never looked at.
 func (l *lists) seriesAt(code uint32) *usage.Series {
-	return &l.series[code/seriesChunk][code%seriesChunk]
+	p := &l.series[code/seriesChunk][code%seriesChunk]
+	if s := p.Load(); s != nil {
+		return s
+	}
+	at := l.placeOf[code]
+	of := &l.pairsOf[at.pair]
+	s := &usage.Series{Tenant: l.tenants[of.tenant], Meter: l.meters[of.meter], Dimensions: l.labels.at(at.labels)}
+	if !p.CompareAndSwap(nil, s) {
+		return p.Load()
+	}
+	l.seriesBytes.Add(seriesBytes)
+	return s
 }
+
+// seriesBytes is what a series takes that was asked for, its labels apart.
+const seriesBytes = 64

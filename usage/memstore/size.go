@@ -27,7 +27,7 @@ func (e *FullError) Unwrap() error { return usage.ErrFull }
 
 // What entries of Go's maps take, with the room that maps keep free.
 const (
-	textEntry    = 16 + 56 // in texts.list and texts.codes
+	textEntry    = 16 + 16 // in texts.list
 	pairEntry    = int64(unsafe.Sizeof(pair{})) + 40 + 8
 	chainEntries = 3 * 48 // a correction in its maps and lists
 	taskEntries  = int64(unsafe.Sizeof(task{})) + 3*80
@@ -51,10 +51,7 @@ func (s *Store) Bytes() int64 {
 func (s *Store) bytes() int64 {
 	n := s.sealed + s.unsealed + s.head.bytes() + s.names.bytes() + s.rollups.bytes.Load() + s.tasks.bytes.Load()
 	n += int64(cap(s.parts))*int64(unsafe.Sizeof(part{})) + int64(len(s.corrections))*chainEntries
-	for i := range s.index.shards {
-		n += s.index.shards[i].bytes()
-	}
-	return n
+	return n + s.index.bytes()
 }
 
 // room returns a *FullError when that much more is too much. The lock is held.
@@ -70,16 +67,19 @@ func (s *Store) room(more int64) error {
 
 func (t *table) bytes() int64 { return 8 * int64(len(t.slots)) }
 
-func (t *texts) bytes() int64 { return t.length + int64(len(t.list))*textEntry }
+func (t *texts) bytes() int64 { return t.length + int64(len(t.list))*textEntry + t.index.bytes() }
+
+func (l *labels) size() int64 {
+	return l.bytes + l.index.bytes() + int64(cap(l.where)+len(l.sets)*seriesChunk)*8 + l.shown.Load()
+}
 
 func (n *names) bytes() int64 {
-	b := n.setBytes + n.setIndex.bytes() + n.seriesIndex.bytes() + int64(len(n.pairs))*pairEntry
+	b := n.setBytes + n.setIndex.bytes() + n.labels.size() + n.seriesIndex.bytes() + int64(len(n.pairs))*pairEntry
 	for _, t := range []*texts{&n.tenants, &n.meters, &n.sources, &n.values, &n.attributes} {
 		b += t.bytes()
 	}
-	b += int64(len(n.series)) * seriesChunk * int64(unsafe.Sizeof(usage.Series{}))
-	// Its place, and its number in its pair.
-	return b + int64(cap(n.placeOf))*int64(unsafe.Sizeof(place{})) + 6*int64(n.seriesCount)
+	// A place, a pointer to what was asked for, and a number in its pair.
+	return b + int64(cap(n.placeOf))*int64(unsafe.Sizeof(place{})) + int64(len(n.series))*seriesChunk*8 + 6*int64(len(n.placeOf))
 }
 
 func (h *head) bytes() int64 {

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"hash/maphash"
 	"math"
 	"slices"
 	"sync"
@@ -32,8 +33,13 @@ type Store struct {
 	figures  int   // see mostFigures
 	maxBytes int64 // 0: no ceiling
 
+	seed maphash.Seed // of every hash of what comes from outside
+
 	mu     sync.RWMutex // guards what follows
 	closed bool
+	// names is read under mu or under naming and changed under both, so that
+	// writers look names up before it is their turn.
+	naming sync.RWMutex // taken after mu or without it
 	names  names
 	parts  []part // the last one has the head, all others are full
 	head   head
@@ -48,7 +54,7 @@ type Store struct {
 	corrections map[uint32]correction // by row of the correction
 	corrected   map[uint32]uint32     // row -> row of its correction
 
-	work ledger // the writer's own
+	bookings sync.Pool // of *booking
 
 	rollups rollups // has a lock of its own, taken after mu or without it
 
@@ -91,7 +97,8 @@ func New(opts *Options) *Store {
 	s := &Store{
 		shift:       mostShift,
 		figures:     mostFigures,
-		names:       newNames(),
+		seed:        maphash.MakeSeed(),
+		index:       newTables(identityShardBits),
 		parts:       []part{{}},
 		floor:       math.MinInt64,
 		corrections: make(map[uint32]correction),
@@ -100,7 +107,8 @@ func New(opts *Options) *Store {
 	if opts != nil {
 		s.maxBytes = max(opts.MaxBytes, 0)
 	}
-	s.work.s = s
+	s.names = newNames(s.seed)
+	s.bookings.New = func() any { return &booking{s: s} }
 	s.rollups.tables = make(map[rollupKind]*rollupTable)
 	s.tasks = newTasks()
 	return s
@@ -121,7 +129,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.names, s.parts, s.head, s.index = newNames(), nil, head{}, tables{}
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	s.names, s.parts, s.head, s.index = newNames(s.seed), nil, head{}, tables{}
 	s.corrections, s.corrected = nil, nil
 	s.sealed, s.unsealed = 0, 0
 	s.rollups.drop()

@@ -1,5 +1,7 @@
 package memstore
 
+import "unsafe"
+
 // table is a hash table of numbers: of rows, series or whatever its owner
 // counts. It keeps the number and 32 bits of the hash, not the key: the owner
 // compares keys where it keeps them, and the hash spares it nearly every
@@ -35,6 +37,38 @@ func (t *table) find(h uint32, same func(uint32) bool) (uint32, bool) {
 		}
 		if i++; i == len(t.slots) {
 			i = 0
+		}
+	}
+}
+
+// first returns a number with this hash and its slot, or a slot below 0 when
+// there is none. next goes on behind it. They are find without a function to
+// call, for what is looked up once for every record.
+func (t *table) first(h uint32) (number uint32, at int) {
+	if t.n == 0 {
+		return 0, -1
+	}
+	return t.from(h, t.home(h))
+}
+
+func (t *table) next(h uint32, at int) (number uint32, next int) {
+	if at++; at == len(t.slots) {
+		at = 0
+	}
+	return t.from(h, at)
+}
+
+func (t *table) from(h uint32, at int) (number uint32, next int) {
+	for {
+		s := t.slots[at]
+		if s == 0 {
+			return 0, -1
+		}
+		if uint32(s>>32) == h {
+			return uint32(s) - 1, at
+		}
+		if at++; at == len(t.slots) {
+			at = 0
 		}
 	}
 }
@@ -116,11 +150,32 @@ func (t *table) remove(h, number uint32) {
 	t.n--
 }
 
-// tables is a table in parts, so that growing never stops the writer for long.
+// tables is a table in parts, so that growing never stops the writer for long:
+// it is one part that grows at a time, and the parts of identities have a few
+// thousand entries each where there are ten million of them.
 type tables struct {
-	shards [1 << shardBits]table
+	bits   uint
+	shards []table
+	slots  int // of all of them
 }
 
-const shardBits = 6
+const (
+	identityShardBits = 12
+	seriesShardBits   = 8
+)
 
-func (t *tables) shard(h uint64) *table { return &t.shards[h>>(64-shardBits)] }
+func newTables(bits uint) tables { return tables{bits: bits, shards: make([]table, 1<<bits)} }
+
+func (t *tables) shard(h uint64) *table { return &t.shards[h>>(64-t.bits)] }
+
+// insert adds a number that is not there.
+func (t *tables) insert(h uint64, number uint32) {
+	s := t.shard(h)
+	before := len(s.slots)
+	s.insert(uint32(h), number)
+	t.slots += len(s.slots) - before
+}
+
+func (t *tables) bytes() int64 {
+	return int64(len(t.shards))*int64(unsafe.Sizeof(table{})) + int64(t.slots)*8
+}
