@@ -108,7 +108,9 @@ func (s *Store) seal(i int) {
 	}
 	full, l := s.parts[i].full, s.names.lists()
 	s.mu.RUnlock()
-	sealed := seal(full, &l)
+	w := s.sealings.Get().(*sealing)
+	sealed := seal(full, &l, w)
+	s.sealings.Put(w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {

@@ -62,6 +62,10 @@ type columnBuilder struct {
 	wide   map[uint32]aggregate.Number
 }
 
+func (b *columnBuilder) reserve(n int) {
+	b.at, b.coefs, b.scales = slices.Grow(b.at, n), slices.Grow(b.coefs, n), slices.Grow(b.scales, n)
+}
+
 func (b *columnBuilder) add(position int, h *head, c *cell) {
 	b.at = append(b.at, uint16(position))
 	if c.wide {
@@ -96,9 +100,10 @@ func rescale(coef int64, d uint8) (int64, bool) {
 	return v, v/pow10[d] == coef
 }
 
-func (b *columnBuilder) build(rows int) column {
+// build returns the column; scratch has room for as many numbers.
+func (b *columnBuilder) build(rows int, scratch []int64) column {
 	c := column{name: b.name, n: len(b.coefs), presence: newPresence(b.at, rows), wide: b.wide, scale: b.top}
-	level := make([]int64, len(b.coefs))
+	level := scratch[:len(b.coefs)]
 	fits := true
 	most := uint64(0)
 	for i, coef := range b.coefs {

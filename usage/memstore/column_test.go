@@ -41,7 +41,7 @@ func TestColumn(t *testing.T) {
 				b.add(i, h, &x)
 				want[i] = n
 			}
-			col := b.build(rows)
+			col := b.build(rows, make([]int64, len(b.coefs)))
 			require.Equal(t, c.uniform, col.uniform(), name)
 			before := 0
 			for i := range rows {

@@ -39,21 +39,41 @@ type segment struct {
 	least, most int64 // bounds of start, voids apart
 }
 
+// sealing is the scratch of a seal, lent from one to the next: it is several
+// megabytes, and a fresh one each time costs as much as a pass over all rows.
+type sealing struct {
+	order []uint32 // rows by position
+	ends  []uint32 // of pairs
+	nums  []int64
+}
+
+// room returns a slice of a length that holds anything.
+func room[T any](scratch *[]T, n int) []T {
+	*scratch = slices.Grow((*scratch)[:0], n)[:n]
+	return *scratch
+}
+
+// gather writes a column in the order of positions.
+func gather[T uint8 | uint32 | int64](to []int64, column []T, order []uint32) []int64 {
+	column = column[:len(order)]
+	for i, r := range order {
+		to[i] = int64(column[r])
+	}
+	return to
+}
+
 // seal turns a full head into a segment. It needs no lock: the head does not
 // change any more, and lists is the dictionary at a later moment.
-func seal(h *head, l *lists) *segment {
+func seal(h *head, l *lists, w *sealing) *segment {
 	n := h.len()
 	s := &segment{n: n, least: h.least, most: h.most}
-	order := h.sorted(l)
+	order := h.sorted(l, w)
 
-	nums := make([]int64, n)
-	column := func(pack func([]int64) packed, of func(row uint32) int64) packed {
-		for i, r := range order {
-			nums[i] = of(r)
-		}
-		return pack(nums)
+	nums := room(&w.nums, n)
+	for i, r := range order {
+		nums[i] = int64(r)
 	}
-	s.row = column(pack, func(r uint32) int64 { return int64(r) })
+	s.row = pack(nums)
 	for i, r := range order {
 		nums[r] = int64(i)
 	}
@@ -64,19 +84,18 @@ func seal(h *head, l *lists) *segment {
 		}
 	}
 	s.pairs, s.runs = slices.Clip(s.pairs), slices.Clip(append(s.runs, uint32(n)))
-	s.local = column(pack, func(r uint32) int64 { return int64(h.local[r]) })
-	s.span = column(packSteps, func(r uint32) int64 { return h.span[r] })
-	s.source = column(pack, func(r uint32) int64 { return int64(h.source[r]) })
-	s.verdict = column(pack, func(r uint32) int64 { return int64(h.verdict[r]) })
-	s.start = column(packSteps, func(r uint32) int64 {
-		if h.start[r] < h.least {
-			// A void. Keeping its year 1 would widen the whole column.
-			return h.least
-		}
-		return h.start[r]
-	})
-	s.sealIDs(h, order)
-	s.sealValues(h, order)
+	s.local = pack(gather(nums, h.local, order))
+	s.span = packSteps(gather(nums, h.span, order))
+	s.source = pack(gather(nums, h.source, order))
+	s.verdict = pack(gather(nums, h.verdict, order))
+	gather(nums, h.start, order)
+	for i := range nums {
+		// A void has none. Keeping its year 1 would widen the whole column.
+		nums[i] = max(nums[i], h.least)
+	}
+	s.start = packSteps(nums)
+	s.sealIDs(h, order, nums)
+	s.sealValues(h, order, nums)
 
 	recorded := make([]int64, len(h.recordedRow))
 	for i, r := range h.recordedRow {
@@ -89,34 +108,53 @@ func seal(h *head, l *lists) *segment {
 }
 
 // sorted returns the rows of the head in the order of positions.
-func (h *head) sorted(l *lists) []uint32 {
+func (h *head) sorted(l *lists, w *sealing) []uint32 {
 	// Rows go to their pairs by counting, and only the short runs are sorted.
 	top := slices.Max(h.pair)
-	ends := make([]uint32, top+2)
+	ends := room(&w.ends, int(top)+2)
+	clear(ends)
 	for _, p := range h.pair {
 		ends[p+1]++
 	}
 	for i := 1; i < len(ends); i++ {
 		ends[i] += ends[i-1]
 	}
-	order := make([]uint32, h.len())
+	order := room(&w.order, h.len())
 	for r, p := range h.pair {
 		order[ends[p]] = uint32(r)
 		ends[p]++
 	}
 	from := uint32(0)
 	for _, to := range ends[:top+1] {
-		if run := order[from:to]; len(run) > 1 {
+		h.sortRun(l, order[from:to])
+		from = to
+	}
+	return order
+}
+
+// sortRun sorts the rows of a pair. They come in about the order of their starts:
+// most are in their place or near it, which is when moving each to its place one
+// by one is fastest.
+func (h *head) sortRun(l *lists, run []uint32) {
+	const most = 16 // moves of each, on average; what needs more is sorted properly
+	moves := most * len(run)
+	for i := 1; i < len(run); i++ {
+		row := run[i]
+		k := i
+		for ; k > 0 && (h.start[row] < h.start[run[k-1]] || h.start[row] == h.start[run[k-1]] && h.compareNames(l, row, run[k-1]) < 0); k-- {
+			run[k] = run[k-1]
+		}
+		run[k] = row
+		if moves -= i - k; moves < 0 {
 			slices.SortFunc(run, func(a, b uint32) int {
 				if c := cmp.Compare(h.start[a], h.start[b]); c != 0 {
 					return c
 				}
 				return h.compareNames(l, a, b)
 			})
+			return
 		}
-		from = to
 	}
-	return order
 }
 
 // compareNames orders rows by source and id.
@@ -129,26 +167,31 @@ func (h *head) compareNames(l *lists, a, b uint32) int {
 	return compareIDs(af, x, bf, y)
 }
 
-func (s *segment) sealIDs(h *head, order []uint32) {
-	ends, forms := make([]int64, len(order)), make([]int64, len(order))
+func (s *segment) sealIDs(h *head, order []uint32, nums []int64) {
+	s.idForm = pack(gather(nums, h.idForm, order))
 	s.ids = make([]byte, 0, len(h.ids))
-	_, first := h.id(int(order[0]))
-	s.idSize = len(first)
-	for i, r := range order {
-		form, id := h.id(int(r))
-		if len(id) != s.idSize {
+	s.idSize = int(h.idEnd[0])
+	for i, end := range h.idEnd {
+		if int(end) != (i+1)*s.idSize {
 			s.idSize = -1
+			break
 		}
+	}
+	if n := s.idSize; n >= 0 {
+		for _, r := range order {
+			s.ids = append(s.ids, h.ids[int(r)*n:int(r+1)*n]...)
+		}
+		return
+	}
+	for i, r := range order {
+		_, id := h.id(int(r))
 		s.ids = append(s.ids, id...)
-		ends[i], forms[i] = int64(len(s.ids)), int64(form)
+		nums[i] = int64(len(s.ids))
 	}
-	s.idForm = pack(forms)
-	if s.idSize < 0 {
-		s.idEnd = pack(ends)
-	}
+	s.idEnd = pack(nums)
 }
 
-func (s *segment) sealValues(h *head, order []uint32) {
+func (s *segment) sealValues(h *head, order []uint32, nums []int64) {
 	var builders []*columnBuilder
 	of := make(map[uint32]*columnBuilder)
 	var last *columnBuilder
@@ -159,6 +202,9 @@ func (s *segment) sealValues(h *head, order []uint32) {
 			if last == nil || last.name != c.name {
 				if last = of[c.name]; last == nil {
 					last = &columnBuilder{name: c.name}
+					if len(builders) == 0 { // most heads have one column
+						last.reserve(len(order))
+					}
 					of[c.name] = last
 					builders = append(builders, last)
 				}
@@ -169,7 +215,7 @@ func (s *segment) sealValues(h *head, order []uint32) {
 	slices.SortFunc(builders, func(a, b *columnBuilder) int { return cmp.Compare(a.name, b.name) })
 	s.columns = make([]column, len(builders))
 	for i, b := range builders {
-		s.columns[i] = b.build(len(order))
+		s.columns[i] = b.build(len(order), nums)
 	}
 }
 

@@ -55,6 +55,7 @@ type Store struct {
 	corrected   map[uint32]uint32     // row -> row of its correction
 
 	bookings sync.Pool // of *booking
+	sealings sync.Pool // of *sealing
 
 	rollups rollups // has a lock of its own, taken after mu or without it
 
@@ -108,6 +109,7 @@ func New(opts *Options) *Store {
 		s.maxBytes = max(opts.MaxBytes, 0)
 	}
 	s.names = newNames(s.seed)
+	s.sealings.New = func() any { return new(sealing) }
 	s.bookings.New = func() any { return &booking{s: s} }
 	s.rollups.tables = make(map[rollupKind]*rollupTable)
 	s.tasks = newTasks()
