@@ -134,8 +134,11 @@ func (c *Call) Answer(status int, contentType string, body []byte) error {
 }
 
 // Stream answers with a body that is written piece by piece: the pieces are
-// collected into writes of 32 KiB. Once the first is out, an error of write
-// cuts the connection, so that a half answer is never taken for a whole one.
+// collected into writes of 32 KiB, and no more of the body than that and the piece
+// behind it is ever in memory. An error of write before the first of them is
+// answered as any other. Once it is out, an error cuts the connection, so that a
+// half answer is never taken for a whole one. A body that fits the first write has
+// a Content-Length; a longer one is sent in chunks.
 func (c *Call) Stream(status int, contentType string, write func(*Stream) error) error {
 	c.w.Header().Set("Content-Type", contentType)
 	s := &Stream{c: c, status: status, buf: c.adapter.buffers.get()}
@@ -167,6 +170,23 @@ func (s *Stream) Append(f func(dst []byte) []byte) error {
 	return s.flush()
 }
 
+// List appends n items of an array with commas between them: item is called for
+// each in turn.
+func (s *Stream) List(n int, item func(dst []byte, i int) []byte) error {
+	for i := range n {
+		if i > 0 {
+			s.buf = append(s.buf, ',')
+		}
+		if s.buf = item(s.buf, i); len(s.buf) < flushAt {
+			continue
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Write appends bytes, for encoders that want an io.Writer.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.buf = append(s.buf, p...)
@@ -180,12 +200,16 @@ func (s *Stream) flush() error {
 	if !s.c.w.wrote {
 		s.c.w.WriteHeader(s.status)
 	}
-	if len(s.buf) == 0 {
-		return nil
-	}
-	_, err := s.c.w.Write(s.buf)
+	rest := s.buf
 	s.buf = s.buf[:0]
-	return err
+	for len(rest) > 0 {
+		n, err := s.c.w.Write(rest[:min(len(rest), flushAt)])
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
 }
 
 // flushAt is the size of the writes of a stream.

@@ -16,16 +16,8 @@ func writePage(out *httpadapter.Stream, r *request, rows []row, link string) err
 	if err := out.Append(func(dst []byte) []byte { return append(dst, `{"value":[`...) }); err != nil {
 		return err
 	}
-	for i := range rows {
-		err := out.Append(func(dst []byte) []byte {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			return e.row(dst, &rows[i])
-		})
-		if err != nil {
-			return err
-		}
+	if err := out.List(len(rows), func(dst []byte, i int) []byte { return e.row(dst, &rows[i]) }); err != nil {
+		return err
 	}
 	return out.Append(func(dst []byte) []byte {
 		dst = append(dst, ']')

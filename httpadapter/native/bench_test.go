@@ -174,6 +174,21 @@ func BenchmarkAppendOutcomes200(b *testing.B) {
 	require.True(b, json.Valid(out))
 }
 
+// BenchmarkWriteOutcomes10000 writes what is said of a large batch that is refused.
+func BenchmarkWriteOutcomes10000(b *testing.B) {
+	receipt := &usage.Receipt{Rejected: 10_000, Entries: make([]usage.ReceiptEntry, 10_000)}
+	for i := range receipt.Entries {
+		receipt.Entries[i] = usage.ReceiptEntry{Outcome: usage.Rejected, Violations: []usage.Violation{{Code: usage.CodeRequired, Field: "start", Message: "is required"}}}
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(native.AppendOutcomes(nil, receipt))))
+	for b.Loop() {
+		if err := native.WriteOutcomes(io.Discard, receipt); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkWriteRows1000(b *testing.B) {
 	groups := &usage.Page{Columns: []usage.Column{{Name: "region"}, {Name: "service"}, {Name: "quantity", Measure: &usage.Measure{}}, {Name: "n", Measure: &usage.Measure{}}}}
 	records := &usage.Page{}

@@ -59,5 +59,5 @@ func (s *service) records(c *httpadapter.Call) error {
 	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
-	return c.JSON(200, AppendOutcomes(make([]byte, 0, 64+48*len(records)), receipt))
+	return c.Stream(200, httpadapter.JSONType, func(out *httpadapter.Stream) error { return WriteOutcomes(out, receipt) })
 }

@@ -50,7 +50,7 @@ func (s *service) submit(c *httpadapter.Call) error {
 		status = 200
 	}
 	c.Header().Set("Location", c.Request.URL.EscapedPath()+"/"+url.PathEscape(job.ID))
-	return c.JSON(status, appendJob(nil, job))
+	return c.Stream(status, httpadapter.JSONType, func(out *httpadapter.Stream) error { return writeJob(out, job) })
 }
 
 func jobs(c *httpadapter.Call) error {
@@ -71,13 +71,12 @@ func jobs(c *httpadapter.Call) error {
 			return err
 		}
 		for i, j := range list {
-			err := out.Append(func(b []byte) []byte {
-				if i > 0 {
-					b = append(b, ',')
+			if i > 0 {
+				if _, err := out.Write([]byte{','}); err != nil {
+					return err
 				}
-				return appendJob(b, j)
-			})
-			if err != nil {
+			}
+			if err := writeJob(out, j); err != nil {
 				return err
 			}
 		}
@@ -91,25 +90,30 @@ func job(c *httpadapter.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(200, appendJob(nil, j))
+	return c.Stream(200, httpadapter.JSONType, func(out *httpadapter.Stream) error { return writeJob(out, j) })
 }
 
-func appendJob(b []byte, j *usage.Job) []byte {
-	b = appendText(append(b, `{"id":`...), j.ID)
-	b = appendInstant(append(b, `,"created":`...), j.Created)
-	b = appendInstant(append(b, `,"finished":`...), j.Finished)
-	b = appendText(append(b, `,"status":`...), j.Status().String())
-	b = strconv.AppendInt(append(b, `,"count":`...), int64(j.Count), 10)
-	b = append(b, `,"lines":[`...)
-	for i, l := range j.Lines {
-		if i > 0 {
-			b = append(b, ',')
-		}
+func writeJob(out *httpadapter.Stream, j *usage.Job) error {
+	err := out.Append(func(b []byte) []byte {
+		b = appendText(append(b, `{"id":`...), j.ID)
+		b = appendInstant(append(b, `,"created":`...), j.Created)
+		b = appendInstant(append(b, `,"finished":`...), j.Finished)
+		b = appendText(append(b, `,"status":`...), j.Status().String())
+		return append(strconv.AppendInt(append(b, `,"count":`...), int64(j.Count), 10), `,"lines":[`...)
+	})
+	if err != nil {
+		return err
+	}
+	err = out.List(len(j.Lines), func(b []byte, i int) []byte {
+		l := &j.Lines[i]
 		b = appendText(append(b, `{"tenant":`...), valid(l.Tenant))
 		b = appendText(append(b, `,"state":`...), l.State.String())
-		b = append(strconv.AppendInt(append(b, `,"count":`...), int64(l.Count), 10), '}')
+		return append(strconv.AppendInt(append(b, `,"count":`...), int64(l.Count), 10), '}')
+	})
+	if err != nil {
+		return err
 	}
-	return append(b, ']', '}')
+	return out.Append(func(b []byte) []byte { return append(b, ']', '}') })
 }
 
 func jobErrors(c *httpadapter.Call) error {
@@ -141,20 +145,15 @@ func jobErrors(c *httpadapter.Call) error {
 		if err != nil {
 			return err
 		}
-		for i := range list[from:to] {
+		err = out.List(to-from, func(b []byte, i int) []byte {
 			e := &list[from+i]
-			err := out.Append(func(b []byte) []byte {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				b = strconv.AppendInt(append(b, `{"index":`...), int64(e.Index), 10)
-				b = appendText(append(b, `,"state":`...), e.State.String())
-				b = appendText(append(b, `,"message":`...), valid(e.Message))
-				return append(appendViolations(append(b, `,"violations":`...), e.Violations), '}')
-			})
-			if err != nil {
-				return err
-			}
+			b = strconv.AppendInt(append(b, `{"index":`...), int64(e.Index), 10)
+			b = appendText(append(b, `,"state":`...), e.State.String())
+			b = appendText(append(b, `,"message":`...), valid(e.Message))
+			return append(appendViolations(append(b, `,"violations":`...), e.Violations), '}')
+		})
+		if err != nil {
+			return err
 		}
 		return out.Append(func(b []byte) []byte {
 			b = append(b, ']')

@@ -1,6 +1,8 @@
 package native
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,13 +21,41 @@ import (
 // record, in the order of the records; violations are there where there is one.
 // The count "withheld" stands behind "rejected" if a batch that was to be booked
 // wholly or not at all has innocent records that were not booked. <, > and & are
-// not escaped. A nil receipt is one of no records.
+// not escaped. A nil receipt is one of no records. [WriteOutcomes] does not hold
+// all of it in memory.
 func AppendOutcomes(dst []byte, receipt *usage.Receipt) []byte {
+	out := outcomes{buf: dst}
+	_ = out.write(receipt) // to no writer, which cannot fail
+	return out.buf
+}
+
+// WriteOutcomes writes what [AppendOutcomes] appends, in pieces of some 32 KiB:
+// what is said of ten thousand records with sixteen violations each is long. The
+// error is one of w, which has a part of the text then.
+func WriteOutcomes(w io.Writer, receipt *usage.Receipt) error {
+	n := 0
+	if receipt != nil {
+		n = len(receipt.Entries)
+	}
+	out := outcomes{w: w, buf: make([]byte, 0, min(rowChunk+4<<10, 96+48*n))}
+	if err := out.write(receipt); err != nil {
+		return fmt.Errorf("native: outcomes: %w", err)
+	}
+	return nil
+}
+
+// outcomes collects an answer, all of it where there is no writer.
+type outcomes struct {
+	w   io.Writer
+	buf []byte
+}
+
+func (o *outcomes) write(receipt *usage.Receipt) error {
 	if receipt == nil {
 		receipt = &usage.Receipt{}
 	}
 	count := func(name string, n int) {
-		dst = strconv.AppendInt(append(dst, name...), int64(n), 10)
+		o.buf = strconv.AppendInt(append(o.buf, name...), int64(n), 10)
 	}
 	count(`{"inserted":`, receipt.Inserted)
 	count(`,"duplicates":`, receipt.Duplicates)
@@ -34,20 +64,35 @@ func AppendOutcomes(dst []byte, receipt *usage.Receipt) []byte {
 	if receipt.Withheld > 0 {
 		count(`,"withheld":`, receipt.Withheld)
 	}
-	dst = append(dst, `,"outcomes":[`...)
+	o.buf = append(o.buf, `,"outcomes":[`...)
 	for i := range receipt.Entries {
 		e := &receipt.Entries[i]
 		if i > 0 {
-			dst = append(dst, ',')
+			o.buf = append(o.buf, ',')
 		}
 		count(`{"index":`, i)
-		dst = append(append(append(dst, `,"outcome":"`...), e.Outcome.String()...), '"')
+		o.buf = append(append(append(o.buf, `,"outcome":"`...), e.Outcome.String()...), '"')
 		if len(e.Violations) > 0 {
-			dst = appendViolations(append(dst, `,"violations":`...), e.Violations)
+			o.buf = appendViolations(append(o.buf, `,"violations":`...), e.Violations)
 		}
-		dst = append(dst, '}')
+		o.buf = append(o.buf, '}')
+		if len(o.buf) >= rowChunk {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
 	}
-	return append(dst, ']', '}')
+	o.buf = append(o.buf, ']', '}')
+	return o.flush()
+}
+
+func (o *outcomes) flush() error {
+	if o.w == nil {
+		return nil
+	}
+	_, err := o.w.Write(o.buf)
+	o.buf = o.buf[:0]
+	return err
 }
 
 // appendViolations appends a list of violations.

@@ -15,16 +15,8 @@ func (q *request) write(c *httpadapter.Call, lines []*line, next string, total i
 		if err := out.Append(func(b []byte) []byte { return append(b, `{"Value":[`...) }); err != nil {
 			return err
 		}
-		for i, l := range lines {
-			err := out.Append(func(b []byte) []byte {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				return q.appendLine(b, l)
-			})
-			if err != nil {
-				return err
-			}
+		if err := out.List(len(lines), func(b []byte, i int) []byte { return q.appendLine(b, lines[i]) }); err != nil {
+			return err
 		}
 		return out.Append(func(b []byte) []byte {
 			if b = append(b, `],"@nextLink":`...); next == "" {

@@ -13,16 +13,8 @@ func (p *plan) write(c *httpadapter.Call, rows []*row, paged bool, before, after
 		if err := out.Append(func(b []byte) []byte { return append(b, `{"results":[`...) }); err != nil {
 			return err
 		}
-		for i, r := range rows {
-			err := out.Append(func(b []byte) []byte {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				return p.appendRow(b, r)
-			})
-			if err != nil {
-				return err
-			}
+		if err := out.List(len(rows), func(b []byte, i int) []byte { return p.appendRow(b, rows[i]) }); err != nil {
+			return err
 		}
 		return out.Append(func(b []byte) []byte {
 			b = append(b, `],"queryStatus":"Complete"`...)

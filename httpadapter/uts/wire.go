@@ -49,37 +49,49 @@ func appendJob(b []byte, j *usage.Job, status usage.JobStatus, count int) []byte
 	return strconv.AppendInt(append(b, `,"usagesCount":`...), int64(count), 10)
 }
 
+// writePaged answers with an object that has a page of a list: begin appends what
+// stands before its items, and end what stands between them and the page.
+func writePaged(c *httpadapter.Call, p *page, n int, begin func([]byte) []byte, item func(b []byte, i int) []byte, end func([]byte) []byte) error {
+	return c.Stream(200, httpadapter.JSONType, func(out *httpadapter.Stream) error {
+		if err := out.Append(begin); err != nil {
+			return err
+		}
+		if err := out.List(n, item); err != nil {
+			return err
+		}
+		return out.Append(func(b []byte) []byte {
+			if b = append(b, ']'); end != nil {
+				b = end(b)
+			}
+			return append(p.append(append(b, `,"page":`...)), '}')
+		})
+	})
+}
+
 func writeJobs(c *httpadapter.Call, rows []jobRow, p *page) error {
-	b := []byte(`{"jobs":[`)
-	for i, r := range rows {
-		b = append(comma(b, i), '{')
-		b = append(appendJob(b, r.job, r.status, r.count), '}')
-	}
-	return writePaged(c, append(b, ']'), p)
+	begin := func(b []byte) []byte { return append(b, `{"jobs":[`...) }
+	return writePaged(c, p, len(rows), begin, func(b []byte, i int) []byte {
+		r := &rows[i]
+		return append(appendJob(append(b, '{'), r.job, r.status, r.count), '}')
+	}, nil)
 }
 
 func writeJob(c *httpadapter.Call, j *usage.Job, lines []summary, p *page) error {
-	b := append(appendJob([]byte{'{'}, j, j.Status(), j.Count), `,"usagesSummary":[`...)
-	for i, l := range lines {
-		b = httpadapter.AppendString(append(comma(b, i), `{"application":`...), l.application)
+	begin := func(b []byte) []byte {
+		return append(appendJob(append(b, '{'), j, j.Status(), j.Count), `,"usagesSummary":[`...)
+	}
+	return writePaged(c, p, len(lines), begin, func(b []byte, i int) []byte {
+		l := &lines[i]
+		b = httpadapter.AppendString(append(b, `{"application":`...), l.application)
 		b = httpadapter.AppendString(append(b, `,"unit":`...), l.unit)
 		b = strconv.AppendInt(append(b, `,"usagesCount":`...), int64(l.count), 10)
-		b = append(append(append(b, `,"processStatus":"`...), l.status...), `"}`...)
-	}
-	return writePaged(c, append(b, ']'), p)
-}
-
-// writePaged ends an object with its page and answers.
-func writePaged(c *httpadapter.Call, b []byte, p *page) error {
-	return c.JSON(200, append(p.append(append(b, `,"page":`...)), '}'))
+		return append(append(append(b, `,"processStatus":"`...), l.status...), `"}`...)
+	}, nil)
 }
 
 func (s *service) writeErrors(c *httpadapter.Call, list []usage.JobError, p *page) error {
-	b := []byte(`{"errors":[`)
-	for i := range list {
-		b = s.appendError(comma(b, i), &list[i], home(c))
-	}
-	return writePaged(c, append(b, ']'), p)
+	begin := func(b []byte) []byte { return append(b, `{"errors":[`...) }
+	return writePaged(c, p, len(list), begin, func(b []byte, i int) []byte { return s.appendError(b, &list[i], home(c)) }, nil)
 }
 
 // appendError appends what became of one usage.
@@ -183,12 +195,11 @@ func writeConsumer(c *httpadapter.Call, k *usage.KPIResult) error {
 }
 
 func writeProvider(c *httpadapter.Call, k *usage.KPIResult, consumers []usage.KPIConsumer, p *page) error {
-	b := append(appendDefinition([]byte{'{'}, k), `,"aggregatedUsages":[`...)
-	for i, x := range consumers {
-		b = httpadapter.AppendString(append(comma(b, i), `{"consumer":`...), x.Tenant)
-		b = append(httpadapter.AppendDecimal(append(b, `,"value":`...), x.Value), '}')
-	}
-	return writePaged(c, appendFunctions(append(b, "],"...), k), p)
+	begin := func(b []byte) []byte { return append(appendDefinition(append(b, '{'), k), `,"aggregatedUsages":[`...) }
+	return writePaged(c, p, len(consumers), begin, func(b []byte, i int) []byte {
+		b = httpadapter.AppendString(append(b, `{"consumer":`...), consumers[i].Tenant)
+		return append(httpadapter.AppendDecimal(append(b, `,"value":`...), consumers[i].Value), '}')
+	}, func(b []byte) []byte { return appendFunctions(append(b, ','), k) })
 }
 
 // appendDefinition appends what both aggregates say of a KPI and its month.
