@@ -48,6 +48,9 @@ func (w workload) questions(records, variant int) []question {
 	three := []string{meter(3), meter(14), meter(25)}
 	// A book of few records has fewer pages, and shorter ones.
 	page, size := max(1, min(500, records/200)), max(1, min(100, records/20_000))
+	if w.shape == adversarial {
+		size = max(1, min(100, records/100_000)) // three meters and a tenth of the resources
+	}
 	two := max(1, min(2, records/500_000))
 	list := []question{
 		{name: "Q1", about: "by day and meter, one tenant, 30 days",

@@ -101,7 +101,7 @@ const redelivered = 10_000
 const zones = 3
 
 // newTraffic returns a stream that is spread over the quarter when it is read to its
-// total.
+// total. What comes after that comes in the last hour.
 func newTraffic(seed uint64, total int, w workload) *traffic {
 	t := &traffic{workload: w, rnd: rand.New(rand.NewPCG(seed, 5)), total: total}
 	name := func(list []string, format string) {
@@ -133,7 +133,7 @@ func newTraffic(seed uint64, total int, w workload) *traffic {
 func labelName(i int) string { return fmt.Sprintf("label%02d", i) }
 
 func (t *traffic) next() event {
-	at := begin.Add(time.Duration(float64(t.n) / float64(t.total) * float64(days*24*time.Hour)))
+	at := begin.Add(time.Duration(float64(min(t.n, t.total)) / float64(t.total) * float64(days*24*time.Hour)))
 	t.n++
 	if len(t.recent) > 0 && t.rnd.IntN(50) == 0 {
 		e := t.recent[t.rnd.IntN(len(t.recent))]
