@@ -29,8 +29,9 @@ func (b *Book) Query(ctx context.Context, scope Scope, query Query) (*Page, erro
 }
 
 func (b *Book) query(ctx context.Context, scope Scope, query Query) (*Page, error) {
-	q, err := b.compile(ctx, scope, query)
-	if err != nil {
+	q := b.newQuery(scope, query, b.Now())
+	q.assume = true
+	if err := q.compile(ctx); err != nil {
 		return nil, err
 	}
 	return q.page(ctx)
@@ -58,8 +59,9 @@ func (q *query) page(ctx context.Context) (*Page, error) {
 // needed. After an error it yields nothing more.
 func (b *Book) Rows(ctx context.Context, scope Scope, query Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		q, err := b.compile(ctx, scope, query)
-		if err != nil {
+		q := b.newQuery(scope, query, b.Now())
+		q.assume = true
+		if err := q.compile(ctx); err != nil {
 			yield(Row{}, fmt.Errorf("usage: %w", err))
 			return
 		}
@@ -115,16 +117,21 @@ func (q *query) rows(ctx context.Context) iter.Seq2[Row, error] {
 			yield(Row{}, err)
 			return
 		}
-		for i, it := range p.found.sorted() {
-			if i < p.offset {
-				continue
+		items := p.found.sorted()
+		items = items[min(p.offset, len(items)):]
+		if p.size >= 0 {
+			items = items[:min(p.size, len(items))]
+		}
+		n := len(q.columns)
+		var cells []filter.Value // for some rows at once, which may be kept
+		for i := range items {
+			if cap(cells) < n {
+				cells = make([]filter.Value, 0, n*min(64, len(items)-i))
 			}
-			if p.size >= 0 && i-p.offset == p.size {
+			if !yield(q.rowIn(&items[i], cells[:0:n]), nil) {
 				return
 			}
-			if !yield(q.row(&it), nil) {
-				return
-			}
+			cells = cells[n:n:cap(cells)]
 		}
 	}
 }
@@ -196,11 +203,10 @@ func (p *pager) readRows(ctx context.Context) error {
 	if p.count {
 		p.total = int64(r.fold.rows)
 	}
-	rows := r.fold.all()
-	if len(q.order) == 0 {
-		rows = r.fold.inOrder()
+	if len(q.order) == 0 && !q.src.ZeroFill {
+		return p.takeInOrder(r.fold)
 	}
-	for a := range rows {
+	for a := range r.fold.all() {
 		it, err := q.rowItem(a, false, &p.values, p.keys)
 		if err != nil {
 			return err
@@ -212,6 +218,35 @@ func (p *pager) readRows(ctx context.Context) error {
 	}
 	if q.src.ZeroFill {
 		return p.fill(r.fold)
+	}
+	return nil
+}
+
+// takeInOrder takes the rows of the page out of those that come in the order of the
+// answer. Keys are made only where some were given out already.
+func (p *pager) takeInOrder(f *fold) error {
+	most := f.rows
+	if p.found.most >= 0 {
+		most = min(most, p.found.most)
+	}
+	p.found.inOrder = true
+	if most == 0 {
+		return nil
+	}
+	p.found.items = make([]item, 0, most)
+	for a := range f.inOrder() {
+		if p.after != nil {
+			it, err := p.q.rowItem(a, false, &p.values, p.keys)
+			if err != nil {
+				return err
+			}
+			if p.keys = it.keys; p.q.compare(it.keys, p.after) <= 0 {
+				continue
+			}
+		}
+		if p.found.items = append(p.found.items, item{acc: a}); len(p.found.items) == most {
+			break
+		}
 	}
 	return nil
 }
@@ -339,8 +374,11 @@ func (p *pager) page() (*Page, error) {
 		items = items[:p.size]
 	}
 	out := &Page{Columns: q.columns, Rows: make([]Row, len(items)), AsOf: q.asOf()}
+	cells := make([]filter.Value, 0, len(items)*len(q.columns)) // one piece for all rows
 	for i := range items {
-		out.Rows[i] = q.row(&items[i])
+		from := len(cells)
+		out.Rows[i] = q.rowIn(&items[i], cells[from:from:from+len(q.columns)])
+		cells = cells[:from+len(q.columns)]
 	}
 	if q.src.Count {
 		out.Count = p.total
@@ -354,7 +392,14 @@ func (p *pager) page() (*Page, error) {
 	}
 	t := paginate.Token{Binding: q.binding(), Mark: q.mark.Sequence, Extra: q.mark.Extra, Seen: seen, Total: p.total, Issued: q.now}
 	if p.offset == 0 {
-		t.Keys = cursor(items[len(items)-1].keys)
+		last := items[len(items)-1]
+		if p.found.inOrder {
+			var err error
+			if last, err = q.rowItem(last.acc, false, &p.values, nil); err != nil {
+				return nil, err
+			}
+		}
+		t.Keys = cursor(last.keys)
 	}
 	if q.token != nil {
 		// The first page decides how long the walk may take.
@@ -370,22 +415,30 @@ func (p *pager) page() (*Page, error) {
 	return out, nil
 }
 
+// answer is what the rows have in common.
+func (q *query) answer() *answer {
+	if q.common == nil {
+		q.common = &answer{columns: q.columns, groups: len(q.groups), book: q.book, mark: q.mark, now: q.now}
+	}
+	return q.common
+}
+
 // asOf is the moment of the answer in a form that repeats it.
 func (q *query) asOf() AsOf {
 	return asOfMark(q.mark)
 }
 
-func (q *query) row(it *item) Row {
+// rowIn makes the row of an item, with room for its cells.
+func (q *query) rowIn(it *item, cells []filter.Value) Row {
 	if it.record != nil {
-		return q.recordRow(it.record)
+		return q.recordRowIn(it.record, cells)
 	}
 	a := it.acc
-	r := Row{Start: instant(a.from), End: instant(a.to), columns: q.columns, book: q.book, mark: q.mark, now: q.now, cells: len(q.groups)}
+	r := Row{Start: instant(a.from), End: instant(a.to), Cells: cells, of: q.answer()}
 	if q.src.On == RecordedTime && q.src.Window.Unit == aggregate.None {
 		// Without a window the bounds are those of the query's own clock.
 		r.Start, r.End = q.src.From, q.src.To
 	}
-	r.Cells = make([]filter.Value, 0, len(q.columns))
 	for i := range q.columns {
 		r.Cells = append(r.Cells, q.cellAt(a, i, it.filled))
 	}
@@ -393,10 +446,13 @@ func (q *query) row(it *item) Row {
 }
 
 func (q *query) recordRow(s *Stored) Row {
-	r := Row{Start: s.Start, End: s.End, Record: s, columns: q.columns, book: q.book, mark: q.mark, now: q.now}
-	r.Cells = make([]filter.Value, len(q.columns))
-	for i, c := range q.columns {
-		r.Cells[i] = q.book.fields.reserved[c.Name].of(s)
+	return q.recordRowIn(s, make([]filter.Value, 0, len(q.columns)))
+}
+
+func (q *query) recordRowIn(s *Stored, cells []filter.Value) Row {
+	r := Row{Start: s.Start, End: s.End, Record: s, Cells: cells, of: q.answer()}
+	for _, c := range q.columns {
+		r.Cells = append(r.Cells, q.book.fields.reserved[c.Name].of(s))
 	}
 	return r
 }

@@ -70,8 +70,11 @@ var errStop = errors.New("enough")
 // scanLinked visits the records of a selection, in the order of the scan, with
 // what their chains say of them as of the selection's mark.
 func (b *Book) scanLinked(ctx context.Context, sel Selection, visit func(*Stored, link) error) error {
-	batch := make([]*Stored, 0, scanBatch)
+	var batch []*Stored // made when there is something: mostly nothing is chained
 	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
 		links, err := b.counted(ctx, sel.Mark, batch, false)
 		if err != nil {
 			return err
@@ -87,6 +90,9 @@ func (b *Book) scanLinked(ctx context.Context, sel Selection, visit func(*Stored
 	for s, err := range b.store.Scan(ctx, sel) {
 		if err != nil {
 			return err
+		}
+		if batch == nil {
+			batch = make([]*Stored, 0, scanBatch)
 		}
 		if batch = append(batch, s); len(batch) == scanBatch {
 			if err := flush(); err != nil {

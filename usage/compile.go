@@ -31,6 +31,9 @@ type query struct {
 
 	mark  Mark
 	state State
+	// assume: the query may be read as of a state that the store assumes; assumed:
+	// it is, and the first read has to confirm it.
+	assume, assumed bool
 
 	// records: the answer is records, not rows of figures.
 	records bool
@@ -81,6 +84,7 @@ type query struct {
 	execution string
 
 	scratch seriesRow // a query is read by one goroutine
+	common  *answer   // of its rows
 }
 
 const (
@@ -131,11 +135,15 @@ func (b *Book) compile(ctx context.Context, scope Scope, src Query) (*query, err
 
 // compileAt is compile with what now() means on a first page.
 func (b *Book) compileAt(ctx context.Context, scope Scope, src Query, now time.Time) (*query, error) {
-	q := &query{book: b, scope: scope, src: src, from: openPast, to: openFuture, now: now}
+	q := b.newQuery(scope, src, now)
 	if err := q.compile(ctx); err != nil {
 		return nil, err
 	}
 	return q, nil
+}
+
+func (b *Book) newQuery(scope Scope, src Query, now time.Time) *query {
+	return &query{book: b, scope: scope, src: src, from: openPast, to: openFuture, now: now}
 }
 
 // compile understands the query. A token that it has already is that of a first
@@ -778,6 +786,12 @@ func (q *query) fix(ctx context.Context) error {
 		if q.token.Mark == 0 {
 			// The first page saw an empty book, and so do the others.
 			q.mark = Mark{Extra: q.token.Extra}
+			return nil
+		}
+	}
+	if a, ok := q.book.store.(Assumer); ok && q.assume && at.IsZero() && !q.records {
+		if q.state, q.assumed = a.Assume(); q.assumed {
+			q.mark = q.state.Mark
 			return nil
 		}
 	}

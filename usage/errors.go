@@ -47,6 +47,10 @@ var (
 	// ErrHeld: the snapshot that was asked for is no longer held, or never was.
 	ErrHeld = errors.New("snapshot not held")
 
+	// ErrMoved: the book is not as the store assumed. The Book starts over by
+	// itself; only an [Assumer] returns it.
+	ErrMoved = errors.New("the book has moved")
+
 	// ErrUnavailable: the store could not be reached or did not answer. The
 	// write may have happened: send the same records again, which is safe
 	// because the same identity with the same content counts once.

@@ -247,23 +247,26 @@ func (q *query) judge(x *Explained) error {
 }
 
 func (b *Book) explainRow(ctx context.Context, scope Scope, e Explain) (*Explanation, error) {
+	if e.Row.of == nil {
+		return nil, fmt.Errorf("%w: the row is not one of this query", ErrInvalid)
+	}
 	query := e.Query
 	query.Token, query.PageSize, query.OrderBy, query.Limit = "", e.PageSize, "", 0
-	query.AsOf = AsOf{Sequence: e.Row.mark.Sequence}
-	if e.Row.mark.Sequence == 0 {
+	query.AsOf = AsOf{Sequence: e.Row.of.mark.Sequence}
+	if e.Row.of.mark.Sequence == 0 {
 		query.AsOf = AsOf{Time: minTime.Add(time.Microsecond)}
 	}
-	q, err := b.compileAt(ctx, scope, query, e.Row.now)
+	q, err := b.compileAt(ctx, scope, query, e.Row.of.now)
 	if err != nil {
 		return nil, err
 	}
-	q.mark = e.Row.mark
+	q.mark = e.Row.of.mark
 	if e.Row.Record != nil {
 		id := e.Row.Record.Identity()
 		e.Identity = &id
 		return b.explainIdentity(ctx, scope, Explain{Query: query, Identity: &id})
 	}
-	if len(e.Row.Cells) != len(q.columns) || e.Row.cells != len(q.groups) {
+	if len(e.Row.Cells) != len(q.columns) || e.Row.of.groups != len(q.groups) {
 		return nil, fmt.Errorf("%w: the row is not one of this query", ErrInvalid)
 	}
 	binding := q.rowBinding(e.Row)

@@ -193,6 +193,14 @@ func (f *fold) inOrder() iter.Seq[*acc] {
 		for _, g := range f.groups {
 			groups = append(groups, g)
 		}
+		if len(groups) == 1 {
+			for _, a := range groups[0].rows {
+				if !yield(a) {
+					return
+				}
+			}
+			return
+		}
 		slices.SortFunc(groups, func(a, b *outGroup) int { return slices.CompareFunc(a.key, b.key, filter.Compare) })
 		byWindow := make(map[int64][]*acc)
 		for _, g := range groups {
@@ -213,7 +221,7 @@ func (f *fold) inOrder() iter.Seq[*acc] {
 func (f *fold) newAcc() *acc {
 	const most = 128
 	if len(f.spareAccs) == 0 {
-		n := min(most, 1+f.rows) // few rows, few spares
+		n := min(most, 4+f.rows/2) // few rows, few spares
 		f.spareAccs = make([]acc, n)
 		f.spareTallies = make([]tally, n*len(f.q.measures))
 	}

@@ -227,6 +227,9 @@ type least struct {
 	q     *query
 	most  int // how many to keep; negative: all
 	items []item
+	// inOrder: they came in order, and have no keys.
+	inOrder bool
+	spare   []filter.Value // room for keys: an answer may have a hundred thousand items
 }
 
 func (l *least) Len() int           { return len(l.items) }
@@ -244,7 +247,13 @@ func (l *least) Pop() any {
 func (l *least) add(it item) {
 	switch {
 	case l.most < 0 || len(l.items) < l.most:
-		it.keys = slices.Clone(it.keys)
+		n := len(it.keys)
+		if cap(l.spare)-len(l.spare) < n {
+			l.spare = make([]filter.Value, 0, max(n, min(256, 8+len(l.items)*n/2)))
+		}
+		from := len(l.spare)
+		l.spare = append(l.spare, it.keys...)
+		it.keys = l.spare[from : from+n : from+n]
 		l.items = append(l.items, it)
 		if len(l.items) == l.most {
 			heap.Init(l)
@@ -257,6 +266,9 @@ func (l *least) add(it item) {
 }
 
 func (l *least) sorted() []item {
+	if l.inOrder {
+		return l.items
+	}
 	slices.SortFunc(l.items, func(a, b item) int { return l.q.compare(a.keys, b.keys) })
 	return l.items
 }

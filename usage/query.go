@@ -136,27 +136,40 @@ type Row struct {
 	// Record is the record itself in an answer of records, nil otherwise.
 	Record *Stored
 
+	of *answer
+}
+
+// answer is what the rows of an answer have in common.
+type answer struct {
 	columns []Column
+	groups  int // how many of the columns are groups
 	book    *Book
-	mark    Mark // the moment the row speaks of
+	mark    Mark // the moment the rows speak of
 	now     time.Time
-	cells   int // how many cells are groups
 }
 
 // Columns describe the cells of the row, as Page.Columns does. The slice is not
 // to be changed.
-func (r *Row) Columns() []Column { return r.columns }
+func (r *Row) Columns() []Column {
+	if r.of == nil {
+		return nil
+	}
+	return r.of.columns
+}
 
 // Get returns the cell of a column by its name; for a record any of its fields,
 // as in a filter. Null where there is none.
 func (r *Row) Get(name string) filter.Value {
-	for i := range r.columns {
-		if r.columns[i].Name == name && i < len(r.Cells) {
+	if r.of == nil {
+		return filter.Null()
+	}
+	for i := range r.of.columns {
+		if r.of.columns[i].Name == name && i < len(r.Cells) {
 			return r.Cells[i]
 		}
 	}
-	if r.Record != nil && r.book != nil {
-		if f, ok := r.book.fields.resolve(name); ok {
+	if r.Record != nil {
+		if f, ok := r.of.book.fields.resolve(name); ok {
 			return f.of(r.Record)
 		}
 	}

@@ -31,16 +31,24 @@ type reader struct {
 	row     recordRow
 	// groupings is the number of reads by a Grouper so far.
 	groupings int
+	// confirm is the assumed state until a read has confirmed it, then nil.
+	confirm *State
 }
 
-// run reads the query. It starts over without rollups in the two cases where
-// they cannot serve after all: their snapshot was let go in the meantime, and a
-// distinct count of a name that turns out to be a value's.
+// run reads the query. It starts over when the book is not as the store assumed,
+// and without rollups in the two cases where they cannot serve after all: their
+// snapshot was let go in the meantime, and a distinct count of a name that turns
+// out to be a value's.
 func (b *Book) run(ctx context.Context, q *query) (*reader, error) {
 	held, counted := false, false
 	for {
 		r, err := b.readOnce(ctx, q)
 		switch {
+		case errors.Is(err, ErrMoved) && q.assumed:
+			q.assume, q.assumed = false, false
+			if err := q.fix(ctx); err != nil {
+				return nil, err
+			}
 		case errors.Is(err, ErrHeld) && !held:
 			held = true
 			q.raw = append(q.raw, "the rollups of this moment are no longer held")
@@ -68,20 +76,47 @@ func (q *query) countRecords() {
 
 func (b *Book) readOnce(ctx context.Context, q *query) (*reader, error) {
 	r := &reader{q: q, fold: newFold(q)}
+	if q.assumed {
+		r.confirm = &q.state
+	}
+	if err := r.read(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.confirmed(ctx)
+}
+
+// confirmed makes sure that the assumed state is true, where no read has.
+func (r *reader) confirmed(ctx context.Context) error {
+	if r.confirm == nil {
+		return nil
+	}
+	st, err := r.q.book.store.Checkpoint(ctx, AsOf{})
+	if err != nil {
+		return err
+	}
+	if st.Mark != r.confirm.Mark || st.Checkpoint != r.confirm.Checkpoint {
+		return ErrMoved
+	}
+	r.confirm = nil
+	return nil
+}
+
+func (r *reader) read(ctx context.Context) error {
+	q := r.q
 	if q.mark.Sequence == 0 && q.mark.Extra == "" || q.from >= q.to || q.src.On == RecordedTime && !q.src.To.IsZero() && !q.src.From.Before(q.src.To) {
-		return r, nil // an empty book, or an empty range
+		return nil // an empty book, or an empty range
 	}
 	pieces, err := r.pieces()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if pieces == nil {
-		return r, r.raw(ctx, "raw", q.selection())
+		return r.raw(ctx, "raw", q.selection())
 	}
 	checkpoint := q.state.Checkpoint
 	gone, err := r.restated(ctx, checkpoint)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, p := range pieces {
 		if p.projection == nil {
@@ -89,26 +124,26 @@ func (b *Book) readOnce(ctx context.Context, q *query) (*reader, error) {
 			sel.From, sel.To = q.bounds(p.from, p.to)
 			sel.Through = checkpoint
 			if err := r.raw(ctx, "raw", sel); err != nil {
-				return nil, err
+				return err
 			}
 		} else if err := r.rollups(ctx, p, checkpoint, gone); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := r.restate(ctx, checkpoint, gone); err != nil {
-		return nil, err
+		return err
 	}
 	if q.mark.Sequence > checkpoint || q.mark.Extra != "" {
 		sel := q.selection()
 		sel.After = checkpoint
 		if err := r.raw(ctx, "tail", sel); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if q.edges {
-		return r, r.findEdges(ctx, checkpoint)
+		return r.findEdges(ctx, checkpoint)
 	}
-	return r, nil
+	return nil
 }
 
 // pieces plans the range: nil when everything is to be read raw.
@@ -155,6 +190,12 @@ type restatement struct {
 // the mark.
 func (r *reader) restated(ctx context.Context, checkpoint uint64) (*restatement, error) {
 	q := r.q
+	if q.mark.Sequence == checkpoint && q.mark.Extra == "" {
+		return &restatement{}, nil // there is nothing in between
+	}
+	if err := r.confirmed(ctx); err != nil {
+		return nil, err
+	}
 	var corrections []*Stored
 	sel := Selection{Scope: q.scope, Mark: q.mark, After: checkpoint, Class: Corrections}
 	for s, err := range q.book.store.Scan(ctx, sel) {
@@ -203,26 +244,30 @@ func (r *reader) rollups(ctx context.Context, p piece, checkpoint uint64, gone *
 		}
 		return nil
 	}
-	sel := RollupSelection{Scope: q.scope, Checkpoint: checkpoint, Projection: p.projection.name, Level: p.level, From: p.from, To: p.to, Meters: q.meters}
+	sel := RollupSelection{Scope: q.scope, Checkpoint: checkpoint, Projection: p.projection.name, Level: p.level, From: p.from, To: p.to, Meters: q.meters, Confirm: r.confirm}
+	// Rows of one series mostly follow each other, and what is known of the series
+	// is known of all of them.
+	var last RollupKey
+	known := false
+	var sub *subGroup // nil: not wanted
 	for x, err := range q.book.store.ScanRollups(ctx, sel) {
 		if err != nil {
 			return err
 		}
 		row = x
 		done.rows++
-		if ok, err := q.seriesAdmits(row.Tenant, row.Meter, row.Dimensions); err != nil {
-			return err
-		} else if !ok {
-			continue
-		}
 		if len(gone.places) > 0 {
 			if at := (place{row.Tenant, row.Meter, p.level, row.Bucket}); gone.places[at] {
 				continue // restate reads its records
 			}
 		}
-		if ok, err := q.classAdmits(row.Tenant, row.Meter, row.Dimensions, row.Verdict); err != nil {
-			return err
-		} else if !ok {
+		if !known || last.Verdict != row.Verdict || last.Tenant != row.Tenant || last.Meter != row.Meter || !last.Dimensions.same(row.Dimensions) {
+			if sub, err = r.rollupGroup(row); err != nil {
+				return err
+			}
+			last, known = row.RollupKey, true
+		}
+		if sub == nil {
 			continue
 		}
 		var bucket *edge
@@ -230,10 +275,11 @@ func (r *reader) rollups(ctx context.Context, p piece, checkpoint uint64, gone *
 			bucket = &edge{row.Bucket, aggregate.Next(p.level, row.Bucket)}
 		}
 		r.counted += row.Records
-		if err := f.summed(f.sub(row.Tenant, row.Meter, row.Dimensions, row.Verdict), row.Bucket, row.Records, summary, bucket); err != nil {
+		if err := f.summed(sub, row.Bucket, row.Records, summary, bucket); err != nil {
 			return err
 		}
 	}
+	r.confirm = nil
 	for at := range gone.places {
 		if at.level == p.level && p.from <= at.bucket && at.bucket < p.to {
 			gone.used[at] = true
@@ -241,6 +287,17 @@ func (r *reader) rollups(ctx context.Context, p piece, checkpoint uint64, gone *
 	}
 	r.reads = append(r.reads, done)
 	return nil
+}
+
+// rollupGroup returns the sub-group of a rollup row; nil where it is not wanted.
+func (r *reader) rollupGroup(row *Rollup) (*subGroup, error) {
+	if ok, err := r.q.seriesAdmits(row.Tenant, row.Meter, row.Dimensions); !ok || err != nil {
+		return nil, err
+	}
+	if ok, err := r.q.classAdmits(row.Tenant, row.Meter, row.Dimensions, row.Verdict); !ok || err != nil {
+		return nil, err
+	}
+	return r.fold.sub(row.Tenant, row.Meter, row.Dimensions, row.Verdict), nil
 }
 
 // restate reads the records of the buckets that rollups left out.
@@ -307,7 +364,7 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...)}
+	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Confirm: r.confirm}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -343,6 +400,9 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 			return err
 		}
 	}
+	if fault == nil {
+		r.confirm = nil
+	}
 	return fault
 }
 
@@ -368,6 +428,9 @@ func (q *query) figures() []Figures {
 
 // scan folds the records of a selection one by one.
 func (r *reader) scan(ctx context.Context, sel Selection, done *read, edgesOnly bool) error {
+	if err := r.confirmed(ctx); err != nil {
+		return err
+	}
 	return r.q.scanCounted(ctx, sel, func(s *Stored) error {
 		done.rows++
 		ok, err := r.q.recordAdmits(s, &r.row)

@@ -266,6 +266,8 @@ type RollupSelection struct {
 	// Keys selects exactly these rows, all of the same Projection and Level;
 	// nil is no condition. Empty but not nil selects nothing.
 	Keys []RollupKey
+	// Confirm, for an [Assumer] alone: the State that the read was planned with.
+	Confirm *State
 }
 
 // Commit is a step of the checkpoint with the rollup rows that it changes.
@@ -280,6 +282,25 @@ type Commit struct {
 	// Now is the book's clock, and Hold for how long replaced rows are kept.
 	Now  time.Time
 	Hold time.Duration
+}
+
+// Assumer is an optional interface of stores that are asked across a network. The
+// Book plans a question by the State that the store assumes, and the first read of
+// it, a Group or a ScanRollups, has to confirm it: a question of one read is then one
+// round trip instead of two.
+//
+// A read with Confirm set makes sure, in the step that reads, that Checkpoint with
+// the zero AsOf would return that State if it were called now. Where it would not,
+// or the store cannot tell, the read yields ErrMoved and nothing else; the Book
+// then calls Checkpoint and starts over.
+type Assumer interface {
+	Store
+	Grouper
+	// Assume returns the State that Checkpoint with the zero AsOf would probably
+	// return now, without asking anybody; false when the store does not expect the
+	// book to be as it last was. The State is not of an empty book, and the caller
+	// does not change it.
+	Assume() (State, bool)
 }
 
 // Grouper is an optional interface of stores that can add up records without
@@ -313,6 +334,8 @@ type GroupRead struct {
 	// Figures says what is asked for of each of Values beside how many there
 	// are; nil asks for everything. What is not asked for may be left zero.
 	Figures []Figures
+	// Confirm, for an [Assumer] alone: the State that the read was planned with.
+	Confirm *State
 }
 
 // Figures is a set of the figures of a [aggregate.Summary].

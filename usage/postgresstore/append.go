@@ -28,6 +28,7 @@ func (s *Store) Append(ctx context.Context, b *usage.Batch) (out []usage.Receipt
 	if err != nil {
 		return nil, fault("append", err)
 	}
+	s.assumed.moved()
 	return out, nil
 }
 

@@ -16,9 +16,17 @@ import (
 type catalog struct {
 	series []*usage.Series
 	ids    []int64 // in the same order
+	pairs  []int64 // of those that were there when somebody looked, which come first
 	array  string  // of the ids
 	known  map[int64]bool
+	// asOf is a mark that was settled before somebody looked: no record up to it is
+	// of another series.
+	asOf uint64
 }
+
+// complete reports whether no record up to a mark is of another series of these
+// tenants and meters.
+func (c *catalog) complete(m *moment) bool { return c != nil && m.mark <= c.asOf }
 
 // all yields the series with their ids.
 func (c *catalog) all() iter.Seq2[int64, *usage.Series] {
@@ -55,14 +63,15 @@ func (q *query) catalogKey() string {
 }
 
 // catalog returns the series of the query's tenants and meters; nil where there
-// are too many.
-func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
+// are too many. still: the book is at rest, so that it is worth while to look anew for
+// a catalog that is complete.
+func (s *Store) catalog(ctx context.Context, q *query, still bool) (*catalog, error) {
 	key := q.catalogKey()
-	if c, ok := s.catalogs.Get(key); ok {
+	if c, ok := s.catalogs.Get(key); ok && (c == nil || !still || c.complete(&q.mark)) {
 		return c, nil
 	}
 	var b builder
-	b.add(s.text("SELECT x.id, p.tenant, p.meter, x.dimensions FROM {s}.series x JOIN {s}.pairs p ON p.id = x.pair WHERE p.meter <> ''"))
+	b.add(s.text("SELECT x.id, p.tenant, p.meter, x.dimensions, x.pair FROM {s}.series x JOIN {s}.pairs p ON p.id = x.pair WHERE p.meter <> ''"))
 	if q.tenants != nil {
 		b.add(" AND ", b.among("p.tenant", q.tenants))
 	}
@@ -70,7 +79,7 @@ func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
 		b.add(" AND ", b.among("p.meter", q.meters))
 	}
 	b.add(" LIMIT ", b.arg(mostCatalog+1))
-	c := &catalog{known: map[int64]bool{}}
+	c := &catalog{known: map[int64]bool{}, asOf: q.mark.mark}
 	err := s.read(ctx, b.String(), b.args, func(row [][]byte) error {
 		dims, err := textElements(row[3])
 		if err != nil {
@@ -87,6 +96,7 @@ func (s *Store) catalog(ctx context.Context, q *query) (*catalog, error) {
 			s.names.seriesOf.Put(id, series)
 		}
 		c.ids, c.series, c.known[id] = append(c.ids, id), append(c.series, series), true
+		c.pairs = append(c.pairs, integer(row[4]))
 		return nil
 	})
 	if err != nil {
@@ -109,7 +119,7 @@ func (s *Store) extend(q *query, c *catalog, more map[int64]*usage.Series) {
 	if now, ok := s.catalogs.Get(key); !ok || now != c {
 		return // somebody else did
 	}
-	next := &catalog{series: slices.Clone(c.series), ids: slices.Clone(c.ids), known: maps.Clone(c.known)}
+	next := &catalog{series: slices.Clone(c.series), ids: slices.Clone(c.ids), pairs: c.pairs, known: maps.Clone(c.known), asOf: c.asOf}
 	for id, series := range more {
 		if !next.known[id] {
 			next.known[id] = true

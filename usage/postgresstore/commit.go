@@ -18,6 +18,7 @@ const placesAtOnce = 2000
 // Commit moves the checkpoint; see [usage.Store] for the rules. It holds the lock
 // that commits take turns by until it has ended, and no other.
 func (s *Store) Commit(ctx context.Context, c *usage.Commit) error {
+	s.assumed.moved()
 	return fault("commit", retry(ctx, func() error { return s.commitOnce(ctx, c) }))
 }
 

@@ -52,7 +52,7 @@ func fault(call string, err error) error {
 		return nil
 	}
 	for _, own := range []error{context.Canceled, context.DeadlineExceeded, usage.ErrUnavailable, usage.ErrClosed, usage.ErrInvalid, usage.ErrScope,
-		usage.ErrTooLarge, usage.ErrFull, usage.ErrHeld, usage.ErrCheckpoint, usage.ErrNotFound, usage.ErrTaskExists, usage.ErrTaskChanged} {
+		usage.ErrTooLarge, usage.ErrFull, usage.ErrHeld, usage.ErrMoved, usage.ErrCheckpoint, usage.ErrNotFound, usage.ErrTaskExists, usage.ErrTaskChanged} {
 		if errors.Is(err, own) {
 			return fmt.Errorf("postgresstore: %s: %w", call, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -43,13 +44,16 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, give func(*usa
 		return fmt.Errorf("%w: it needs a Group function, class Plain and no identities", usage.ErrInvalid)
 	}
 	q, err := s.query(ctx, &read.Selection)
-	if err != nil || q.empty || !q.mark.starts {
+	if err != nil {
 		return err
+	}
+	if q.empty || !q.mark.starts {
+		return s.confirm(ctx, read.Confirm)
 	}
 	g := grouping{query: q, ctx: ctx, read: read}
 	g.windows = newWindows(read.Window, max(q.from, q.mark.first), min(q.to, q.mark.last+1))
 	if read.Dimensions == nil || len(read.Dimensions) > 0 {
-		if g.catalog, err = s.catalog(ctx, q); err != nil {
+		if g.catalog, err = s.catalog(ctx, q, read.Confirm != nil); err != nil {
 			return err
 		}
 	}
@@ -68,6 +72,7 @@ type grouping struct {
 	read    *usage.GroupRead
 	windows windows
 	catalog *catalog // nil: by pair, or by series
+	alone   bool     // all is of one pair
 	// kinds are what the series of the catalog belong to: series of one kind
 	// are in the same group whatever their class. kind[i] is that of the i-th
 	// series, -1 where none is wanted; groups[k] are the groups of kind k by class.
@@ -79,9 +84,9 @@ type grouping struct {
 
 // sumRow is a row of the answer.
 type sumRow struct {
-	kind, code, verdict int64
-	window, records     int64
-	values              []aggregate.Summary
+	kind, code, verdict, shape int64
+	window, records            int64
+	values                     []aggregate.Summary
 }
 
 // run asks the database and gives the answer out. It reports true when the answer
@@ -100,24 +105,44 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	if byPair {
 		code = "r.pair"
 	}
+	if g.alone = byPair && len(g.tenants) == 1 && len(g.meters) == 1; g.alone {
+		code = "" // there is but one
+	}
 	kind := ""
-	if g.catalog != nil {
+	complete := g.catalog.complete(&g.mark)
+	switch {
+	case complete && len(g.groups) == 0:
+		return false, g.confirm(g.ctx, g.read.Confirm)
+	case complete && len(g.groups) == 1:
+		code = "" // there is one kind, and no other series
+	case complete:
+		kind, code = "m.kind", ""
+	case g.catalog != nil:
 		kind = "coalesce(m.kind, -1)"
 		code = "CASE WHEN m.kind IS NULL THEN r.series ELSE 0 END"
-	}
-	var keys, out []string
-	for _, k := range []string{kind, code, "r.verdict", g.windows.column(&b)} {
-		if k == "" {
-			out = append(out, "0::bigint")
-			continue
-		}
-		out = append(out, k)
-		keys = append(keys, fmt.Sprint(len(out)))
 	}
 	shapes, err := g.allShapes(g.ctx)
 	if err != nil {
 		return false, err
 	}
+	shape := ""
+	if len(g.read.Values) > 0 && shapes != nil {
+		shape = "r.shape" // to see when there are others by now
+	}
+	// What there is no need to tell apart is no column.
+	var keys, out []string
+	var row sumRow
+	var places []*int64
+	for _, k := range []struct {
+		column string
+		place  *int64
+	}{{kind, &row.kind}, {code, &row.code}, {"r.verdict", &row.verdict}, {g.windows.column(&b), &row.window}, {shape, &row.shape}} {
+		if k.column != "" {
+			out, places = append(out, k.column), append(places, k.place)
+			keys = append(keys, strconv.Itoa(len(out)))
+		}
+	}
+	out, places = append(out, "count(*)"), append(places, &row.records)
 	for i, name := range g.read.Values {
 		v := g.valueOf(&b, name, shapes)
 		asked := g.read.FiguresOf(i)
@@ -128,54 +153,70 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 			}
 		}
 	}
-	strange := "0::bigint"
-	if len(g.read.Values) > 0 && shapes != nil {
-		strange = "count(*) FILTER (WHERE r.shape <> ALL(" + b.arg(ints(shapeIDs(shapes))) + "::bigint[]))"
-	}
-	b.add("SELECT ", strings.Join(out[:4], ", "), ", count(*), ", strange)
-	for _, o := range out[4:] {
-		b.add(", ", o)
-	}
+	b.add("SELECT ", strings.Join(out, ", "))
 	b.add(" FROM ", g.schema, ".records r")
 	interval := g.lo > 0 || g.hi < int64(g.mark.mark)
+	confirm := g.read.Confirm
 	if interval {
 		b.add(" JOIN ", g.schema, ".batches b ON b.id = r.batch")
 	}
-	if g.catalog != nil {
+	var pairs []int64 // nil: those in scope
+	switch {
+	case complete:
+		var ids, kinds array
+		pairs = g.wantedPairs()
+		for i := range g.catalog.pairs {
+			if k := g.kind[i]; k >= 0 {
+				ids.int(g.catalog.ids[i])
+				kinds.int(k)
+			}
+		}
+		b.add(" JOIN unnest(", b.arg(ids.String()), "::bigint[], ", b.arg(kinds.String()), "::bigint[]) m(series, kind) ON m.series = r.series")
+	case g.catalog != nil:
 		b.add(" LEFT JOIN unnest(", b.arg(g.catalog.array), "::bigint[], ", b.arg(ints(g.kind)), "::bigint[]) m(series, kind) ON m.series = r.series")
 	}
 	b.add(" WHERE true")
-	g.events(&b, nil)
-	if interval {
+	g.events(&b, pairs)
+	switch {
+	case interval:
 		g.settledPart(&b, g.lo, g.hi)
-	} else {
+	case confirm == nil || confirm.Mark.Sequence != uint64(g.mark.mark):
 		g.upToMark(&b)
+	default:
+		// Where the book is in that state there is nothing above the mark.
 	}
 	if g.linked {
 		g.uncorrected(&b)
 	}
-	if g.catalog != nil {
+	if g.catalog != nil && !complete {
 		b.add(" AND (m.kind IS NULL OR m.kind >= 0)")
+	}
+	if confirm != nil {
+		b.add(" AND ")
+		g.confirmed(&b, confirm)
 	}
 	b.add(" GROUP BY ", strings.Join(keys, ", "))
 
-	var rows []sumRow
-	values := make([]aggregate.Summary, 0, 64)
+	rows := make([]sumRow, 0, 32)
+	values := make([]aggregate.Summary, 0, 32)
 	unknown := false
 	err = g.Store.read(g.ctx, b.String(), b.args, func(c [][]byte) error {
-		r := sumRow{kind: integer(c[0]), code: integer(c[1]), verdict: integer(c[2]), records: integer(c[4])}
+		for i, p := range places {
+			*p = integer(c[i])
+		}
+		c = c[len(places):]
+		r := row
 		if !g.windows.whole {
 			var err error
-			if r.window, err = g.windows.start(integer(c[3])); err != nil {
+			if r.window, err = g.windows.start(r.window); err != nil {
 				return err
 			}
 		}
+		unknown = unknown || shape != "" && !knowsShape(shapes, r.shape)
 		if cap(values)-len(values) < len(g.read.Values) {
-			values = make([]aggregate.Summary, 0, max(4096, len(g.read.Values)))
+			values = make([]aggregate.Summary, 0, max(min(4096, 2*cap(values)), len(g.read.Values)))
 		}
 		from := len(values)
-		unknown = unknown || integer(c[5]) > 0
-		c = c[6:]
 		for i := range g.read.Values {
 			var v aggregate.Summary
 			var err error
@@ -190,6 +231,10 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	})
 	if err != nil {
 		return false, err
+	}
+	if len(rows) == 0 {
+		// There are no records, or the book is in another state.
+		return false, g.confirm(g.ctx, g.read.Confirm)
 	}
 	if unknown {
 		g.names.shapesNow.Store(nil)
@@ -236,10 +281,13 @@ func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) e
 	var codes []int64
 	var verdictIDs []int64
 	for i := range rows {
-		if g.catalog == nil || rows[i].kind < 0 {
-			codes = append(codes, rows[i].code)
+		// Neighbours are mostly of one series and verdict.
+		if code := rows[i].code; (g.catalog == nil && !g.alone || rows[i].kind < 0) && (len(codes) == 0 || codes[len(codes)-1] != code) {
+			codes = append(codes, code)
 		}
-		verdictIDs = append(verdictIDs, rows[i].verdict)
+		if v := rows[i].verdict; i == 0 || verdictIDs[len(verdictIDs)-1] != v {
+			verdictIDs = append(verdictIDs, v)
+		}
 	}
 	verdicts, err := g.resolveVerdicts(g.ctx, in, verdictIDs)
 	if err != nil {
@@ -254,7 +302,9 @@ func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) e
 		}
 	}
 	var series map[int64]*usage.Series
-	if byPair {
+	if g.alone {
+		series = map[int64]*usage.Series{0: {Tenant: g.tenants[0], Meter: g.meters[0]}}
+	} else if byPair {
 		series, err = g.resolvePairs(g.ctx, in, codes)
 	} else {
 		series, err = g.resolveSeries(g.ctx, in, codes)
@@ -271,9 +321,14 @@ func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) e
 	}
 	groups := map[asked]int{}
 	var out usage.GroupRow
+	last, class := int64(-1), usage.VerdictClass(0)
+	var lastAt asked
+	lastGroup := -1
 	for i := range rows {
 		r := &rows[i]
-		class := verdicts[r.verdict].Class()
+		if r.verdict != last || i == 0 {
+			last, class = r.verdict, verdicts[r.verdict].Class()
+		}
 		group := -1
 		if g.catalog != nil && r.kind >= 0 {
 			for k, c := range g.classes {
@@ -281,13 +336,15 @@ func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) e
 					group = g.groups[r.kind][k]
 				}
 			}
+		} else if at := (asked{r.code, class}); at == lastAt && i > 0 {
+			group = lastGroup
 		} else {
-			at := asked{r.code, class}
 			var ok bool
 			if group, ok = groups[at]; !ok {
 				group = g.read.Group(series[r.code], class)
 				groups[at] = group
 			}
+			lastAt, lastGroup = at, group
 		}
 		if group < 0 {
 			continue
@@ -307,6 +364,27 @@ func (g *grouping) knowsClass(c usage.VerdictClass) bool {
 		}
 	}
 	return false
+}
+
+// mostPairs is how many pairs a statement is told. Beyond that it goes by the
+// tenants and meters.
+const mostPairs = 2000
+
+// wantedPairs returns the pairs of the series that are wanted; nil where there are
+// too many.
+func (g *grouping) wantedPairs() []int64 {
+	seen := map[int64]bool{}
+	out := []int64{}
+	for i, pair := range g.catalog.pairs {
+		if g.kind[i] >= 0 && !seen[pair] {
+			if len(out) == mostPairs {
+				return nil
+			}
+			seen[pair] = true
+			out = append(out, pair)
+		}
+	}
+	return out
 }
 
 // decide asks Group about the series of the catalog, for all classes of verdicts.

@@ -18,7 +18,7 @@ import (
 // At checkpoint 0, where every book begins, there are no rows.
 func (s *Store) ScanRollups(ctx context.Context, sel usage.RollupSelection) iter.Seq2[*usage.Rollup, error] {
 	return func(yield func(*usage.Rollup, error) bool) {
-		r := rollupReader{Store: s, ctx: ctx, sel: &sel, yield: yield}
+		r := rollupReader{Store: s, ctx: ctx, sel: &sel, yield: yield, confirm: sel.Confirm}
 		if err := r.run(); err != nil && err != errStopped {
 			yield(nil, fault("rollups", err))
 		}
@@ -35,8 +35,10 @@ type rollupReader struct {
 	sel   *usage.RollupSelection
 	yield func(*usage.Rollup, error) bool
 	keys  map[string]bool // nil: no condition
-	out   usage.Rollup
-	chunk chunk.Chunk
+	// confirm is the state that the first statement has to confirm.
+	confirm *usage.State
+	out     usage.Rollup
+	chunk   chunk.Chunk
 }
 
 // foundChunk is a chunk as it was read.
@@ -56,7 +58,7 @@ func (r *rollupReader) run() error {
 		return err
 	}
 	if r.sel.Checkpoint == 0 {
-		return nil
+		return r.Store.confirm(r.ctx, r.confirm)
 	}
 	if r.sel.Keys != nil {
 		return r.byKeys()
@@ -101,20 +103,28 @@ func (r *rollupReader) query(b *builder) {
 	if all && r.sel.Meters == nil {
 		return
 	}
-	b.add(" AND r.pair IN (SELECT id FROM ", r.schema, ".rollup_pairs WHERE true")
+	// An array, because the planner would rather join the pairs, in the order of the
+	// answer, and read all of them for that.
+	b.add(" AND r.pair = ANY(ARRAY(SELECT id FROM ", r.schema, ".rollup_pairs WHERE true")
 	if !all {
 		b.add(" AND ", b.among("tenant", tenants))
 	}
 	if r.sel.Meters != nil {
 		b.add(" AND ", b.among("meter", r.sel.Meters))
 	}
-	b.add(")")
+	b.add("))")
 }
 
 // chunks ends a query and runs it. A row without a chunk says that the checkpoint
 // is held.
 func (r *rollupReader) chunks(b *builder) ([]foundChunk, error) {
 	b.add(") x ON true WHERE k.at = $1")
+	confirm := r.confirm
+	if confirm != nil {
+		b.add(" AND ")
+		r.confirmed(b, confirm)
+		r.confirm = nil
+	}
 	held := false
 	var out []foundChunk
 	err := r.read(r.ctx, b.String(), b.args, func(c [][]byte) error {
@@ -133,6 +143,10 @@ func (r *rollupReader) chunks(b *builder) ([]foundChunk, error) {
 		return nil
 	})
 	if err == nil && !held {
+		if err := r.Store.confirm(r.ctx, confirm); err != nil {
+			return nil, err
+		}
+		r.assumed.moved()
 		err = fmt.Errorf("%w: checkpoint %d", usage.ErrHeld, r.sel.Checkpoint)
 	}
 	return out, err

@@ -83,7 +83,7 @@ func (r *reader) decide() error {
 	if r.sel.Series == nil || r.tenants == nil && r.meters == nil {
 		return nil
 	}
-	c, err := r.catalog(r.ctx, r.query)
+	c, err := r.catalog(r.ctx, r.query, false)
 	if err != nil || c == nil {
 		return err
 	}

@@ -221,6 +221,9 @@ func (s *Store) Checkpoint(ctx context.Context, at usage.AsOf) (usage.State, err
 	if err != nil {
 		return usage.State{}, fault("checkpoint", err)
 	}
+	if at.IsZero() {
+		s.assumed.told(&state)
+	}
 	return state, nil
 }
 

@@ -39,12 +39,8 @@ func (s *Store) allShapes(ctx context.Context) ([]shape, error) {
 	return list, nil
 }
 
-func shapeIDs(list []shape) []int64 {
-	out := make([]int64, len(list))
-	for i := range list {
-		out[i] = list[i].id
-	}
-	return out
+func knowsShape(list []shape, id int64) bool {
+	return slices.ContainsFunc(list, func(s shape) bool { return s.id == id })
 }
 
 // valueOf writes the value of a name in a record r, null where it has none. It is

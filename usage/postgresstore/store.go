@@ -18,6 +18,7 @@ import (
 var (
 	_ usage.Store     = (*Store)(nil)
 	_ usage.Grouper   = (*Store)(nil)
+	_ usage.Assumer   = (*Store)(nil)
 	_ usage.TaskStore = (*Store)(nil)
 )
 
@@ -38,6 +39,7 @@ type Store struct {
 	moments *intern.Cache[uint64, moment]
 	// coverage is that of the checkpoint that was read last.
 	coverage atomic.Pointer[coverage]
+	assumed  assumption
 	chained  chainedTenants
 	recent   *recent
 	catalogs *intern.Cache[string, *catalog]

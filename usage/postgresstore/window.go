@@ -2,6 +2,7 @@ package postgresstore
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
@@ -57,7 +58,7 @@ func (w *windows) column(b *builder) string {
 		return ""
 	case w.size != 0:
 		// From the year 1 on, which began on a Monday, so that nothing is negative.
-		size, zero := b.arg(w.size), "62135596800000000"
+		size, zero := strconv.FormatInt(w.size, 10), "62135596800000000"
 		return "(r.start + " + zero + ") / " + size + " * " + size + " - " + zero
 	case w.opens != nil:
 		return "width_bucket(r.start, " + b.arg(ints(w.opens)) + "::bigint[])::bigint"
