@@ -289,17 +289,22 @@ type Commit struct {
 // it, a Group or a ScanRollups, has to confirm it: a question of one read is then one
 // round trip instead of two.
 //
-// A read with Confirm set makes sure, in the step that reads, that Checkpoint with
-// the zero AsOf would return that State if it were called now. Where it would not,
-// or the store cannot tell, the read yields ErrMoved and nothing else; the Book
-// then calls Checkpoint and starts over.
+//  P1. Assume returns a State that Checkpoint has returned, and never that of
+//      an empty book.
+//  P2. A read with Confirm makes sure, in the step that reads, that Checkpoint
+//      with the zero AsOf would return that State, but for Checkpoint, Coverage
+//      and Latest, if it were called now. Then it is the read without Confirm.
+//  P3. Where it would not, or the store cannot tell, the read yields ErrMoved
+//      and nothing else. The Book then calls Checkpoint and starts over.
+//
+// A State whose Checkpoint is not the newest any more serves as well, so long as it is
+// held; but a store that goes on assuming it goes without newer rollups.
 type Assumer interface {
 	Store
 	Grouper
 	// Assume returns the State that Checkpoint with the zero AsOf would probably
 	// return now, without asking anybody; false when the store does not expect the
-	// book to be as it last was. The State is not of an empty book, and the caller
-	// does not change it.
+	// book to be as it last was. The caller does not change the State.
 	Assume() (State, bool)
 }
 

@@ -77,7 +77,7 @@ func cases() []aCase {
 	var all []aCase
 	for _, part := range [][]aCase{
 		appendCases, contentCases, identityCases, correctionCases, scanCases, checkpointCases,
-		rollupCases, groupCases, taskCases, closeCases, workloadCases, faultCases,
+		rollupCases, groupCases, assumeCases, taskCases, closeCases, workloadCases, faultCases,
 	} {
 		all = append(all, part...)
 	}
