@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/usage"
 )
@@ -200,6 +202,11 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	rows := make([]sumRow, 0, 32)
 	values := make([]aggregate.Summary, 0, 32)
 	unknown := false
+	if len(pairs) > fewPairs {
+		// A plan that is made for any list takes it for a short one, and would go
+		// from the index to most of the table: plan this time.
+		b.args = append([]any{pgx.QueryExecModeCacheDescribe}, b.args...)
+	}
 	err = g.Store.read(g.ctx, b.String(), b.args, func(c [][]byte) error {
 		for i, p := range places {
 			*p = integer(c[i])
@@ -369,6 +376,10 @@ func (g *grouping) knowsClass(c usage.VerdictClass) bool {
 // mostPairs is how many pairs a statement is told. Beyond that it goes by the
 // tenants and meters.
 const mostPairs = 2000
+
+// fewPairs is how many pairs are about what the planner expects of a list that it
+// does not see.
+const fewPairs = 16
 
 // wantedPairs returns the pairs of the series that are wanted; nil where there are
 // too many.
