@@ -29,10 +29,41 @@ const (
 var (
 	minTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	maxTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+	minSeconds, maxSeconds = minTime.Unix(), maxTime.Unix()
 )
+
+// printable reports whether a text is nothing but printable ASCII, which nearly all
+// are, eight bytes at a time. What is not so is not wrong yet.
+func printable(s string) bool {
+	const ones = 0x0101010101010101
+	for len(s) >= 8 {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		// The top bit of a byte is set where the text has one that is above 0x7f,
+		// below a space, or a delete.
+		if (w|(w-0x20*ones)|((w^0x7f*ones)-ones))&(0x80*ones) != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if s[i]-0x20 >= 0x7f-0x20 {
+			return false
+		}
+	}
+	return true
+}
 
 // checkText returns what is wrong with an id or a name, or nil.
 func checkText(field, s string, most int) *Violation {
+	if s != "" && len(s) <= most && printable(s) {
+		return nil
+	}
+	return textFault(field, s, most)
+}
+
+// textFault is checkText for a text that is not all printable ASCII.
+func textFault(field, s string, most int) *Violation {
 	switch {
 	case s == "":
 		return &Violation{Code: CodeRequired, Field: field, Message: "is required"}
@@ -65,13 +96,13 @@ func checkText(field, s string, most int) *Violation {
 // An instant outside the years that the book holds is left as it is: it has no
 // number of microseconds, and whoever checks the range has to see it.
 func micro(t time.Time) time.Time {
-	switch {
-	case t.IsZero():
+	if t.IsZero() {
 		return time.Time{}
-	case outside(t):
+	}
+	if outside(t) {
 		return t.UTC()
 	}
-	return time.UnixMicro(t.UnixMicro()).UTC()
+	return time.Unix(t.Unix(), int64(t.Nanosecond()/1000*1000)).UTC()
 }
 
 // ceilMicro is micro towards the future, for the bounds of ranges: an instant
@@ -84,59 +115,76 @@ func ceilMicro(t time.Time) time.Time {
 	return cut
 }
 
-func outside(t time.Time) bool { return t.Before(minTime) || !t.Before(maxTime) }
+func outside(t time.Time) bool { return t.Unix() < minSeconds || t.Unix() >= maxSeconds }
 
 // normalize returns the canonical form of a record with everything that is
 // wrong with its shape, and with its meter's declaration.
 func (b *Book) normalize(in *Record) Entry {
-	if len(in.faults) > 0 {
-		return b.normalizeFaulty(in)
-	}
-	e := Entry{Record: *in}
-	r := &e.Record
-	add := func(v *Violation) {
-		if v != nil {
-			e.Violations = append(e.Violations, *v)
-		}
-	}
-	add(checkText("tenant", r.Tenant, maxNameBytes))
-	add(checkText("source", r.Source, maxIDBytes))
-	add(checkText("id", r.ID, maxIDBytes))
-	e.Anonymous = len(e.Violations) > 0
-
-	if c := r.Corrects; c != nil {
-		own := *c
-		r.Corrects = &own
-		switch {
-		case c.Kind != Void && c.Kind != Replace:
-			add(&Violation{Code: CodeCorrection, Field: "corrects", Message: fmt.Sprintf("unknown kind of correction %d, allowed are Void and Replace", c.Kind)})
-		case c.Source == r.Source && c.ID == r.ID:
-			add(&Violation{Code: CodeCorrection, Field: "corrects", Message: "a record cannot correct itself"})
-		}
-		add(checkText("corrects.source", c.Source, maxIDBytes))
-		add(checkText("corrects.id", c.ID, maxIDBytes))
-		if c.Kind == Void {
-			if r.Meter != "" || !r.Start.IsZero() || !r.End.IsZero() || r.Values.Len() > 0 || len(r.Values.faults) > 0 || r.Dimensions.Len() > 0 {
-				add(&Violation{Code: CodeVoidContent, Field: "corrects", Message: "a void carries no meter, start, end, values or dimensions; use a replace to put other content in its target's place"})
-			}
-			e.Malformed = len(e.Violations) > 0
-			return e
-		}
-	}
-
-	add(checkText("meter", r.Meter, maxNameBytes))
-	add(b.normalizeTimes(r))
-	e.Violations = append(e.Violations, checkValues(r.Values)...)
-	r.Values.faults = nil
-	e.Violations = append(e.Violations, b.normalizeDimensions(r)...)
-	e.Malformed = len(e.Violations) > 0
-	if m := b.catalogue.byName[r.Meter]; m != nil {
-		e.Violations = append(e.Violations, m.check(r)...)
-	}
+	var e Entry
+	b.normalizeInto(&e, in)
 	return e
 }
 
-func (b *Book) normalizeTimes(r *Record) *Violation {
+// normalizeInto is normalize into an entry that may have been used before:
+// entries are large, and copying each cost as much as looking at it.
+func (b *Book) normalizeInto(e *Entry, in *Record) {
+	if len(in.faults) > 0 {
+		*e = b.normalizeFaulty(in)
+		return
+	}
+	*e = Entry{Record: *in}
+	r := &e.Record
+	e.note(checkText("tenant", r.Tenant, maxNameBytes))
+	e.note(checkText("source", r.Source, maxIDBytes))
+	e.note(checkText("id", r.ID, maxIDBytes))
+	e.Anonymous = len(e.Violations) > 0
+
+	if r.Corrects != nil && !e.normalizeCorrection() {
+		return
+	}
+	e.note(checkText("meter", r.Meter, maxNameBytes))
+	e.note(normalizeTimes(r))
+	e.Violations = append(e.Violations, checkValues(r.Values)...)
+	r.Values.faults = nil
+	m := b.catalogue.byName[r.Meter]
+	e.Violations = append(e.Violations, normalizeDimensions(m, r)...)
+	e.Malformed = len(e.Violations) > 0
+	if m != nil {
+		e.Violations = append(e.Violations, m.check(r)...)
+	}
+}
+
+func (e *Entry) note(v *Violation) {
+	if v != nil {
+		e.Violations = append(e.Violations, *v)
+	}
+}
+
+// normalizeCorrection looks at what a record corrects, and reports false when
+// that is all there is to look at.
+func (e *Entry) normalizeCorrection() bool {
+	r := &e.Record
+	c := *r.Corrects
+	r.Corrects = &c
+	switch {
+	case c.Kind != Void && c.Kind != Replace:
+		e.note(&Violation{Code: CodeCorrection, Field: "corrects", Message: fmt.Sprintf("unknown kind of correction %d, allowed are Void and Replace", c.Kind)})
+	case c.Source == r.Source && c.ID == r.ID:
+		e.note(&Violation{Code: CodeCorrection, Field: "corrects", Message: "a record cannot correct itself"})
+	}
+	e.note(checkText("corrects.source", c.Source, maxIDBytes))
+	e.note(checkText("corrects.id", c.ID, maxIDBytes))
+	if c.Kind != Void {
+		return true
+	}
+	if r.Meter != "" || !r.Start.IsZero() || !r.End.IsZero() || r.Values.Len() > 0 || len(r.Values.faults) > 0 || r.Dimensions.Len() > 0 {
+		e.note(&Violation{Code: CodeVoidContent, Field: "corrects", Message: "a void carries no meter, start, end, values or dimensions; use a replace to put other content in its target's place"})
+	}
+	e.Malformed = len(e.Violations) > 0
+	return false
+}
+
+func normalizeTimes(r *Record) *Violation {
 	r.Start, r.End = micro(r.Start), micro(r.End)
 	outOfRange := func(field string, t time.Time) *Violation {
 		if outside(t) {
@@ -167,6 +215,9 @@ func (b *Book) normalizeTimes(r *Record) *Violation {
 }
 
 func checkValues(v Values) []Violation {
+	if len(v.list) == 1 && len(v.faults) == 0 && checkText("", v.list[0].Name, maxNameBytes) == nil {
+		return nil
+	}
 	var out []Violation
 	if len(v.list) == 0 && len(v.faults) == 0 {
 		return []Violation{{Code: CodeRequired, Field: "values", Message: "at least one value is required"}}
@@ -198,16 +249,19 @@ func shortName(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-func (b *Book) normalizeDimensions(r *Record) []Violation {
+func normalizeDimensions(m *Meter, r *Record) []Violation {
 	var out []Violation
 	d := r.Dimensions
 	if n := len(d.list); n > maxDimensions {
 		out = append(out, Violation{Code: CodeTooMany, Field: "dimensions", Message: fmt.Sprintf("has %d dimensions, at most %d are allowed", n, maxDimensions)})
 	}
-	m := b.catalogue.byName[r.Meter]
 	copied := false
 	for i := range d.list {
 		name, value := d.list[i].Name, d.list[i].Value
+		if m == nil && name != "" && len(name) <= maxNameBytes && len(value) <= maxDimensionBytes && printable(name) && printable(value) &&
+			(i == 0 || name != d.list[i-1].Name) {
+			continue
+		}
 		if i > 0 && name == d.list[i-1].Name {
 			out = append(out, Violation{Code: CodeDuplicate, Field: "dimensions." + shortName(name), Message: "the dimension is given twice"})
 			continue
