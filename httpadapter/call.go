@@ -163,11 +163,10 @@ type Stream struct {
 // Append gives the buffer to append to and takes it back; full buffers are
 // written out. It returns the error of the connection.
 func (s *Stream) Append(f func(dst []byte) []byte) error {
-	s.buf = f(s.buf)
-	if len(s.buf) < flushAt {
+	if s.buf = f(s.buf); len(s.buf) < flushAt {
 		return nil
 	}
-	return s.flush()
+	return s.drain()
 }
 
 // List appends n items of an array with commas between them: item is called for
@@ -180,7 +179,7 @@ func (s *Stream) List(n int, item func(dst []byte, i int) []byte) error {
 		if s.buf = item(s.buf, i); len(s.buf) < flushAt {
 			continue
 		}
-		if err := s.flush(); err != nil {
+		if err := s.drain(); err != nil {
 			return err
 		}
 	}
@@ -193,23 +192,38 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if len(s.buf) < flushAt {
 		return len(p), nil
 	}
-	return len(p), s.flush()
+	return len(p), s.drain()
 }
 
+// drain writes out the full pieces of the buffer, and keeps the rest of it.
+func (s *Stream) drain() error {
+	rest, err := s.pieces(flushAt)
+	s.buf = s.buf[:copy(s.buf, rest)]
+	return err
+}
+
+// flush writes out all of the buffer.
 func (s *Stream) flush() error {
+	_, err := s.pieces(1)
+	s.buf = s.buf[:0]
+	return err
+}
+
+// pieces writes pieces of the buffer out as long as it has so many bytes, and
+// returns the rest.
+func (s *Stream) pieces(least int) (rest []byte, err error) {
 	if !s.c.w.wrote {
 		s.c.w.WriteHeader(s.status)
 	}
-	rest := s.buf
-	s.buf = s.buf[:0]
-	for len(rest) > 0 {
+	rest = s.buf
+	for len(rest) >= least {
 		n, err := s.c.w.Write(rest[:min(len(rest), flushAt)])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rest = rest[n:]
 	}
-	return nil
+	return rest, nil
 }
 
 // flushAt is the size of the writes of a stream.

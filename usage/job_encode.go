@@ -148,7 +148,7 @@ func reuseJobBody(body []byte) {
 
 // fillJob writes the head and the body of a new job.
 func (b *Book) fillJob(t *Task, req *JobRequest) (*jobHead, error) {
-	w := &jobWork{head: jobHead{Form: taskForm, Count: len(req.Records), Labels: slices.Clone(req.Labels)}, records: req.Records, states: make([]ItemState, len(req.Records))}
+	w := &jobWork{head: jobHead{Form: taskForm, Count: len(req.Records), Labels: append([]string(nil), req.Labels...)}, records: req.Records, states: make([]ItemState, len(req.Records))}
 	body, faults, err := b.appendJobBody(jobBodyBuffer(), w, req)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ var (
 
 // scanJobHead reads a head, or reports that it does not take it.
 func scanJobHead(data []byte) (*jobHead, bool) {
-	s := jobScan{newDecoder(data, false)}
+	s := jobScan{newDecoder(data, true)} // lists read a thousand of them, mostly small
 	h := &jobHead{}
 	ok := s.members(jobHeadKeys, func(key int) (ok bool) {
 		switch key {
