@@ -31,29 +31,29 @@ type owner struct{ tenant, user, userType string }
 // userTypes are the documented ones.
 var userTypes = []string{"tenant", "user", "agent"}
 
-// The keys of the documents, those that are required first.
+// The keys of the documents.
 var (
-	usersKeys    = []string{"users"}
-	userKeys     = []string{"tenantId", "resources", "userId", "userType"}
-	resourceKeys = []string{"resource", "usages", "application", "alias"}
-	valueKeys    = []string{"value", "unit", "datetime"}
+	usersKeys    = newKeys(1, "users")
+	userKeys     = newKeys(2, "tenantId", "resources", "userId", "userType")
+	resourceKeys = newKeys(2, "resource", "usages", "application", "alias")
+	valueKeys    = newKeys(3, "value", "unit", "datetime")
 
-	customerKeys = []string{"CustomerTenantID", "CustomerUserID", "UTSUsageData"}
-	dataKeys     = []string{"resourceAlias", "UsageData", "resourceName"}
-	usageKeys    = []string{"usage", "usageUnit", "usageDate"}
+	customerKeys = newKeys(3, "CustomerTenantID", "CustomerUserID", "UTSUsageData")
+	dataKeys     = newKeys(2, "resourceAlias", "UsageData", "resourceName")
+	usageKeys    = newKeys(3, "usage", "usageUnit", "usageDate")
 )
 
 // readUsers reads the body of POST /usagesJobs.
 func readUsers(body []byte) ([]item, error) { return read(body, (*reader).users) }
 
 func (r *reader) users() error {
-	return r.object(usersKeys, 1, func(int) error { return r.array(r.user) })
+	return r.object(usersKeys, func(int) error { return r.array(r.user) })
 }
 
 func (r *reader) user() error {
 	u := &owner{}
 	r.owner = u
-	err := r.object(userKeys, 2, func(key int) error {
+	err := r.object(userKeys, func(key int) error {
 		switch key {
 		case 0:
 			return r.tenant(&u.tenant)
@@ -80,7 +80,7 @@ func (r *reader) user() error {
 func (r *reader) resource() error {
 	p := &place{owner: r.owner}
 	r.place = p
-	err := r.object(resourceKeys, 2, func(key int) error {
+	err := r.object(resourceKeys, func(key int) error {
 		switch key {
 		case 0:
 			return r.text(&p.resource, true)
@@ -108,7 +108,7 @@ func readCustomer(body []byte) ([]item, error) { return read(body, (*reader).cus
 func (r *reader) customer() error {
 	u := &owner{userType: "user"}
 	r.owner = u
-	return r.object(customerKeys, 3, func(key int) error {
+	return r.object(customerKeys, func(key int) error {
 		switch key {
 		case 0:
 			return r.tenant(&u.tenant)
@@ -122,7 +122,7 @@ func (r *reader) customer() error {
 func (r *reader) customerData() error {
 	p := &place{owner: r.owner}
 	r.place = p
-	err := r.object(dataKeys, 2, func(key int) error {
+	err := r.object(dataKeys, func(key int) error {
 		switch key {
 		case 0:
 			return r.text(&p.application, true)
@@ -139,10 +139,10 @@ func (r *reader) valueUsage() error    { return r.usage(valueKeys, false) }
 func (r *reader) customerUsage() error { return r.usage(usageKeys, true) }
 
 // usage reads one usage: number, unit and instant, by these keys.
-func (r *reader) usage(keys []string, integer bool) error {
+func (r *reader) usage(k *keys, integer bool) error {
 	r.count++
 	u := item{place: r.place}
-	err := r.object(keys, 3, func(key int) error {
+	err := r.object(k, func(key int) error {
 		switch key {
 		case 0:
 			return r.number(&u.value, integer)

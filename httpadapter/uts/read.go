@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -128,36 +129,51 @@ func (r *reader) note(code, message string, below ...string) {
 // missing notes that a value is missing: the one at the path, or one below it.
 func (r *reader) missing(below ...string) { r.note(missingProperty, "is missing or empty", below...) }
 
+// keys are the documented keys of an object, those that are required first.
+type keys struct {
+	names    []string
+	members  []string // the names as they stand before a value
+	required int
+}
+
+func newKeys(required int, names ...string) *keys {
+	k := &keys{names: names, required: required}
+	for _, name := range names {
+		k.members = append(k.members, `"`+name+`":`)
+	}
+	return k
+}
+
 // object reads an object with some documented keys: read is called for the value
 // of each that is not null, in the order of the text. A required one that does
 // not come is missing.
-func (r *reader) object(keys []string, required int, read func(key int) error) error {
+func (r *reader) object(k *keys, read func(key int) error) error {
 	if r.Peek() != '{' {
 		return r.wrong("an object")
 	}
 	r.Pos++
 	var seen, given uint
+	i := -1
 	for first := true; ; first = false {
-		key, _, done, err := r.Key(first)
-		if err != nil {
-			return err
-		}
-		if done {
-			break
-		}
-		i := 0
-		for i < len(keys) && keys[i] != string(key) {
-			i++
-		}
-		if i == len(keys) {
-			r.note(invalidProperty, "is no documented property", clip(string(key)))
-			if _, err := r.Skip(); err != nil {
+		// Mostly they come as documented.
+		if i++; i >= len(k.names) || !r.Ahead(first, k.members[i]) {
+			key, _, done, err := r.Key(first)
+			if err != nil {
 				return err
 			}
-			continue
+			if done {
+				break
+			}
+			if i = slices.IndexFunc(k.names, func(name string) bool { return name == string(key) }); i < 0 {
+				r.note(invalidProperty, "is no documented property", clip(string(key)))
+				if _, err := r.Skip(); err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		if seen&(1<<i) != 0 {
-			r.note(invalidProperty, "is given twice", keys[i])
+			r.note(invalidProperty, "is given twice", k.names[i])
 		}
 		seen |= 1 << i
 		if r.Peek() == 'n' {
@@ -167,13 +183,13 @@ func (r *reader) object(keys []string, required int, read func(key int) error) e
 			continue
 		}
 		given |= 1 << i
-		r.path = append(r.path, step{name: keys[i]})
+		r.path = append(r.path, step{name: k.names[i]})
 		if err := read(i); err != nil {
 			return err
 		}
 		r.path = r.path[:len(r.path)-1]
 	}
-	for i, name := range keys[:required] {
+	for i, name := range k.names[:k.required] {
 		if given&(1<<i) == 0 {
 			r.missing(name)
 		}

@@ -69,18 +69,18 @@ type oracle struct {
 }
 
 // members are the values of an object by its documented keys.
-func (o *oracle) members(v any, keys []string, required int) map[string]any {
+func (o *oracle) members(v any, k *keys) map[string]any {
 	list, ok := v.(pairs)
 	o.bad = o.bad || !ok
 	out, seen := map[string]any{}, map[string]bool{}
 	for _, p := range list {
-		o.bad = o.bad || seen[p.key] || !slices.Contains(keys, p.key)
+		o.bad = o.bad || seen[p.key] || !slices.Contains(k.names, p.key)
 		if seen[p.key] = true; p.value != nil {
 			out[p.key] = p.value
 		}
 	}
-	for _, k := range keys[:required] {
-		_, ok := out[k]
+	for _, name := range k.names[:k.required] {
+		_, ok := out[name]
 		o.bad = o.bad || !ok
 	}
 	return out
@@ -107,20 +107,20 @@ func (o *oracle) tenant(v any) string {
 	return s
 }
 
-func (o *oracle) use(v any, p *place, keys []string, integer bool) {
+func (o *oracle) use(v any, p *place, k *keys, integer bool) {
 	o.count++
-	m := o.members(v, keys, 3)
-	n, ok := m[keys[0]].(json.Number)
+	m := o.members(v, k)
+	n, ok := m[k.names[0]].(json.Number)
 	number, err := aggregate.ParseNumber(n.String())
 	o.bad = o.bad || !ok || err != nil || integer && number.Scale() > 0
-	at, ok := parseInstant(o.text(m[keys[2]], maxText, true))
+	at, ok := parseInstant(o.text(m[k.names[2]], maxText, true))
 	o.bad = o.bad || !ok
-	o.items = append(o.items, item{place: p, value: number, unit: o.text(m[keys[1]], maxText, true), at: at})
+	o.items = append(o.items, item{place: p, value: number, unit: o.text(m[k.names[1]], maxText, true), at: at})
 }
 
 func (o *oracle) users(v any) {
-	for _, v := range o.list(o.members(v, usersKeys, 1)["users"]) {
-		m := o.members(v, userKeys, 2)
+	for _, v := range o.list(o.members(v, usersKeys)["users"]) {
+		m := o.members(v, userKeys)
 		u := &owner{tenant: o.tenant(m["tenantId"]), user: o.text(m["userId"], maxText, false), userType: o.text(m["userType"], maxText, false)}
 		if u.userType == "" {
 			u.userType = "user"
@@ -130,7 +130,7 @@ func (o *oracle) users(v any) {
 			u.user, u.userType = u.tenant, "tenant"
 		}
 		for _, v := range o.list(m["resources"]) {
-			m := o.members(v, resourceKeys, 2)
+			m := o.members(v, resourceKeys)
 			p := &place{owner: u, application: o.text(m["application"], maxText, false), alias: o.text(m["alias"], maxText, false), resource: o.text(m["resource"], maxText, true)}
 			if p.application == "" {
 				p.application = p.alias
@@ -147,10 +147,10 @@ func (o *oracle) users(v any) {
 }
 
 func (o *oracle) customer(v any) {
-	m := o.members(v, customerKeys, 3)
+	m := o.members(v, customerKeys)
 	u := &owner{tenant: o.tenant(m["CustomerTenantID"]), user: o.text(m["CustomerUserID"], maxText, true), userType: "user"}
 	for _, v := range o.list(m["UTSUsageData"]) {
-		m := o.members(v, dataKeys, 2)
+		m := o.members(v, dataKeys)
 		p := &place{owner: u, application: o.text(m["resourceAlias"], maxText, true), resource: o.text(m["resourceName"], maxText, false)}
 		p.alias = p.application
 		for _, v := range o.list(m["UsageData"]) {

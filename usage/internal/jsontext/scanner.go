@@ -112,6 +112,24 @@ func (s *Scanner) Key(first bool) (key []byte, broken, done bool, err error) {
 	return key, broken, false, nil
 }
 
+// Ahead reads the key of the next member where it stands in the text as an encoder
+// writes it, in quotes and with its colon: "id":. It reports whether it was there,
+// and costs next to nothing where it was not; [Scanner.Key] finds what was.
+func (s *Scanner) Ahead(first bool, member string) bool {
+	at := s.Pos
+	if !first {
+		if at == len(s.Data) || s.Data[at] != ',' {
+			return false
+		}
+		at++
+	}
+	if len(s.Data)-at < len(member) || string(s.Data[at:at+len(member)]) != member {
+		return false
+	}
+	s.Pos = at + len(member)
+	return true
+}
+
 // Item goes to the next item of an array and reports whether there is one. The
 // first call comes behind the opening bracket; behind the last item it consumes
 // the closing one.

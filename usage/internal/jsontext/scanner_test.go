@@ -178,6 +178,28 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
+// Ahead takes what Key would, and leaves everything else to it.
+func TestAhead(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{`"id":1}`: true, `"id": 1}`: true, `"id" :1}`: false, ` "id":1}`: false, `"ID":1}`: false, `"i\u0064":1}`: false, `"id"`: false, `"idx":1}`: false, `}`: false, ``: false} {
+		for _, first := range []bool{true, false} {
+			if !first {
+				text = "," + text
+			}
+			s, by := jsontext.Scanner{Data: []byte(text)}, jsontext.Scanner{Data: []byte(text)}
+			require.Equal(t, want, s.Ahead(first, `"id":`), text)
+			if !want {
+				require.Zero(t, s.Pos)
+				continue
+			}
+			key, _, _, err := by.Key(first)
+			require.NoError(t, err)
+			require.Equal(t, "id", string(key))
+			require.Equal(t, by.Pos, s.Pos)
+		}
+	}
+}
+
 // What is deep costs no more than what is long.
 func TestDeep(t *testing.T) {
 	t.Parallel()
