@@ -50,13 +50,9 @@ func (s *service) submit(c *httpadapter.Call, route string, read func([]byte) ([
 	}
 	operator, now := home(c), c.Now()
 	id := fmt.Sprintf("%s-%s%03d", s.newID(), now.Format("20060102"), now.Nanosecond()/1e6)
-	req := usage.JobRequest{ID: id, Created: now, Key: key, Digest: c.Operation, Records: s.records(id, operator, items),
+	req := usage.JobRequest{ID: id, Created: now, Key: key, Digest: digest(route, items), Records: s.records(id, operator, items),
 		Notes:  slices.Repeat([][]byte{[]byte(c.Operation)}, len(items)), // the logref, should it fail
 		Labels: []string{applicationDimension, unitDimension}}
-	if key != "" {
-		// What has no key is never repeated, and tells itself apart by its operation.
-		req.Digest = digest(route, items)
-	}
 	job, existed, err := c.Book.Submit(c.Context(), ownerOf(operator), req)
 	if errors.Is(err, usage.ErrKeyReused) {
 		return nil, &httpadapter.Problem{Kind: httpadapter.Invalid, Field: keyHeader, Err: err,
