@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 )
 
@@ -36,13 +37,15 @@ const hexDigits = "0123456789abcdef"
 func packID(dst []byte, id string) ([]byte, uint8) {
 	n := len(dst)
 	if len(id) == uuidLen && id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' {
-		ok := true
-		for _, part := range [...][2]int{{0, 8}, {9, 13}, {14, 18}, {19, 23}, {24, 36}} {
-			if dst, ok = appendNibbles(dst, id[part[0]:part[1]]); !ok {
-				return append(dst[:n], id...), idText
-			}
+		a, okA := packDigits(fourBytes(id[0:]), fourBytes(id[4:]))
+		b, okB := packDigits(fourBytes(id[9:]), fourBytes(id[14:]))
+		c, okC := packDigits(fourBytes(id[19:]), fourBytes(id[24:]))
+		d, okD := packDigits(fourBytes(id[28:]), fourBytes(id[32:]))
+		if okA && okB && okC && okD {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(b)<<32|uint64(a))
+			return binary.LittleEndian.AppendUint64(dst, uint64(d)<<32|uint64(c)), idUUID
 		}
-		return dst, idUUID
+		return append(dst, id...), idText
 	}
 	if len(id) == 0 {
 		return dst, idText
@@ -61,9 +64,38 @@ func packID(dst []byte, id string) ([]byte, uint8) {
 	return append(dst[:n], id...), idText
 }
 
+func fourBytes(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// packDigits packs eight lower-case hex digits, four and four in the order of
+// the text, into four bytes in that order, and reports whether that is what they
+// are. It works on all eight at once: the ids of a service are mostly such.
+func packDigits(first, second uint32) (uint32, bool) {
+	const ones = 0x0101010101010101
+	text := uint64(second)<<32 | uint64(first)
+	// A letter has bit 6, and its lower half counts from 1 where it stands for 10.
+	v := text&(0x0f*ones) + text>>6&ones*9
+	// Other characters have a value too. It is above 15, or its digit is another.
+	letters := (v + 0x76*ones) >> 7 & ones
+	if v&(0xf0*ones) != 0 || v+0x30*ones+letters*('a'-10-'0') != text {
+		return 0, false
+	}
+	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return uint32(v | v>>16), true
+}
+
 // appendNibbles appends pairs of hex digits as bytes and reports whether that
 // is what s consists of.
 func appendNibbles(dst []byte, s string) ([]byte, bool) {
+	for ; len(s) >= 8; s = s[8:] {
+		v, ok := packDigits(fourBytes(s), fourBytes(s[4:]))
+		if !ok {
+			return dst, false
+		}
+		dst = binary.LittleEndian.AppendUint32(dst, v)
+	}
 	for i := 0; i+1 < len(s); i += 2 {
 		hi, lo := hexValue[s[i]], hexValue[s[i+1]]
 		if hi|lo == notHex {

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"cmp"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -44,6 +45,26 @@ func TestPackID(t *testing.T) {
 			require.Len(t, kept, c.size)
 			require.Equal(t, c.id, idString(form, kept))
 		})
+	}
+}
+
+// Every character in every place, held against one digit at a time.
+func TestPackDigits(t *testing.T) {
+	t.Parallel()
+	for at := range 8 {
+		for c := range 256 {
+			for _, others := range []string{"00000000", "ffffffff", "9a0f81b6"} {
+				text := []byte(others)
+				text[at] = byte(c)
+				s := string(text)
+				v, ok := packDigits(fourBytes(s), fourBytes(s[4:]))
+				want, err := hex.DecodeString(s)
+				require.Equal(t, err == nil && strings.ToLower(s) == s, ok, "%q", s)
+				if ok {
+					require.Equal(t, want, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}, "%q", s)
+				}
+			}
+		}
 	}
 }
 
