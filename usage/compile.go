@@ -77,6 +77,8 @@ type query struct {
 	raw []string
 	// scan: the raw part cannot be pushed down to a Grouper.
 	scan bool
+	// where is what byRecord says, for the Grouper; nil where nothing is left to it.
+	where *filter.Checked
 
 	order []orderKey
 	token *paginate.Token
@@ -277,11 +279,29 @@ func (q *query) compileConditions() error {
 	q.bySeries, q.byClass, q.byRecord = f.condition(series), f.condition(class), f.condition(rest)
 	if q.byRecord != nil {
 		q.raw = append(q.raw, "a condition on values, instants or ids")
-		if !q.bound(rest) {
+		if !q.bound(rest) && !q.push(rest) {
 			q.scan = true
 		}
 	}
 	return nil
+}
+
+// push leaves a condition on records to the store's Grouper, and reports whether that
+// takes it. The former names of fields are known here alone.
+func (q *query) push(c *filter.Checked) bool {
+	g, ok := q.book.store.(FilterGrouper)
+	if !ok {
+		return false
+	}
+	for _, f := range q.book.fields.bind(c.Fields()) {
+		if f.former() {
+			return false
+		}
+	}
+	if g.Filters(c) {
+		q.where = c
+	}
+	return q.where != nil
 }
 
 // bound takes over the bounds that a condition sets to event time, so that records

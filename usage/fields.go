@@ -58,6 +58,12 @@ func (f *field) perVerdict() bool {
 	return f.perSeries() || f.kind == verifiedField || f.kind == billableField
 }
 
+// Verified is the field verified of records of this class; ok is false where it is
+// null, because no rule covered them.
+func (c VerdictClass) Verified() (verified, ok bool) {
+	return c.State() == rules.Verified, c.State() != rules.NoRule
+}
+
 func (f *field) valueType() filter.Type {
 	switch f.kind {
 	case startField, endField, recordedField:
@@ -102,13 +108,10 @@ func (f *field) ofSeries(tenant, meter string, dims Dimensions, class VerdictCla
 	case meterField:
 		return filter.String(f.catalog.meterName(meter))
 	case verifiedField:
-		switch class.State() {
-		case rules.Verified:
-			return filter.Bool(true)
-		case rules.NoRule:
-			return filter.Null()
+		if verified, ok := class.Verified(); ok {
+			return filter.Bool(verified)
 		}
-		return filter.Bool(false)
+		return filter.Null()
 	case billableField:
 		return filter.Bool(class.Billable())
 	case dimensionField, eitherField:

@@ -364,7 +364,7 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Confirm: r.confirm}
+	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Where: q.where, Confirm: r.confirm}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {

@@ -289,13 +289,13 @@ type Commit struct {
 // it, a Group or a ScanRollups, has to confirm it: a question of one read is then one
 // round trip instead of two.
 //
-//  P1. Assume returns a State that Checkpoint has returned, and never that of
-//      an empty book.
-//  P2. A read with Confirm makes sure, in the step that reads, that Checkpoint
-//      with the zero AsOf would return that State, but for Checkpoint, Coverage
-//      and Latest, if it were called now. Then it is the read without Confirm.
-//  P3. Where it would not, or the store cannot tell, the read yields ErrMoved
-//      and nothing else. The Book then calls Checkpoint and starts over.
+//	P1. Assume returns a State that Checkpoint has returned, and never that of
+//	    an empty book.
+//	P2. A read with Confirm makes sure, in the step that reads, that Checkpoint
+//	    with the zero AsOf would return that State, but for Checkpoint, Coverage
+//	    and Latest, if it were called now. Then it is the read without Confirm.
+//	P3. Where it would not, or the store cannot tell, the read yields ErrMoved
+//	    and nothing else. The Book then calls Checkpoint and starts over.
 //
 // A State whose Checkpoint is not the newest any more serves as well, so long as it is
 // held; but a store that goes on assuming it goes without newer rollups.
@@ -315,6 +315,16 @@ type Grouper interface {
 	// and window. It yields as many rows for one group and window as it likes,
 	// in any order: the Book adds them up. The yielded row may be reused.
 	Group(ctx context.Context, read GroupRead) iter.Seq2[*GroupRow, error]
+}
+
+// FilterGrouper is an optional interface of stores whose Group can leave records out
+// by a condition that only the record itself decides, such as one on a value. Without
+// it the Book scans wherever a filter has such a condition.
+type FilterGrouper interface {
+	Grouper
+	// Filters reports whether Group goes by a condition, exactly, when it is given
+	// as GroupRead.Where. It is asked once for each query.
+	Filters(where *filter.Checked) bool
 }
 
 // GroupRead is what a [Grouper] is asked for.
@@ -339,6 +349,11 @@ type GroupRead struct {
 	// Figures says what is asked for of each of Values beside how many there
 	// are; nil asks for everything. What is not asked for may be left zero.
 	Figures []Figures
+	// Where, for a [FilterGrouper] alone and nil for any other, leaves out the
+	// records of wanted groups for which it is not true. A *filter.Error of its
+	// evaluation ends the read, and no record of another group is evaluated. A store
+	// goes by the names of its fields, as in Selection.Filter; now() is a constant.
+	Where *filter.Checked
 	// Confirm, for an [Assumer] alone: the State that the read was planned with.
 	Confirm *State
 }

@@ -45,6 +45,12 @@ func (s *Store) Group(ctx context.Context, read usage.GroupRead) iter.Seq2[*usag
 			return
 		}
 		g := grouping{query: q, ctx: ctx, read: &read}
+		if read.Where != nil {
+			if g.sieve = newSieve(read.Where, q.lists.values); g.sieve == nil {
+				yield(nil, fmt.Errorf("memstore: group: %w: Where has a field that no record has", usage.ErrInvalid))
+				return
+			}
+		}
 		if err := g.run(yield); err != nil && err != errStopped {
 			yield(nil, err)
 		}
@@ -59,8 +65,9 @@ type grouping struct {
 	values []uint32 // numbers of the names; noValue where no record has it
 	groups int      // group numbers are below it
 	// lazy: groups are asked for when a row needs one, by the only worker.
-	lazy bool
-	stop atomic.Bool // the consumer wants no more
+	lazy  bool
+	sieve *sieve      // what Where says; nil without one
+	stop  atomic.Bool // the consumer wants no more
 }
 
 const noValue = 1<<32 - 1
@@ -289,6 +296,7 @@ type worker struct {
 	windows windows
 	sums    *sums
 	columns []*column
+	sifter  *sifter          // nil without a sieve
 	numbers [blockRows]int64 // scratch
 }
 
@@ -297,6 +305,9 @@ const blockRows = 512
 
 func (g *grouping) worker() *worker {
 	w := &worker{grouping: g, columns: make([]*column, len(g.values))}
+	if g.sieve != nil {
+		w.sifter = newSifter(g.query, g.sieve)
+	}
 	w.renew()
 	return w
 }
@@ -325,6 +336,9 @@ func (w *worker) part(p *partRange, full func() error) error {
 			w.columns[i] = g.column(name)
 		}
 	}
+	if w.sifter != nil {
+		w.sifter.segment(g, p.base)
+	}
 	// The class of verdict is the same all over nearly every segment.
 	class := int16(-1)
 	if g.verdict.width == 0 {
@@ -343,7 +357,7 @@ func (w *worker) part(p *partRange, full func() error) error {
 			}
 		}
 		w.sums.read += int64(to - from)
-		if t.group >= 0 && p.whole && p.chained == nil {
+		if t.group >= 0 && p.whole && p.chained == nil && w.sifter == nil {
 			w.block(g, t.group, from, to)
 			return true
 		}
@@ -435,6 +449,9 @@ func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full fun
 	for from < to {
 		n := min(to-from, blockRows)
 		g.local.read(w.numbers[:n], from)
+		if w.sifter != nil {
+			w.sifter.block(from, n)
+		}
 		window, until := int32(0), int64(math.MinInt64)
 		for i, local := range w.numbers[:n] {
 			at, k := from+i, class
@@ -454,6 +471,13 @@ func (w *worker) rows(p *partRange, t *want, class int16, from, to int, full fun
 			}
 			if check && !w.takes(p, int(g.row.at(at))) {
 				continue
+			}
+			if w.sifter != nil {
+				if ok, err := w.sifter.takes(i, at, t); err != nil {
+					return err
+				} else if !ok {
+					continue
+				}
 			}
 			if !w.windows.single {
 				if start := g.start.at(at); start >= until {
@@ -499,6 +523,13 @@ func (w *worker) partHead(p *partRange, full func() error) error {
 		group := w.group(t, h.local[row], w.classOf[h.verdict[row]])
 		if group < 0 {
 			continue
+		}
+		if w.sifter != nil {
+			if ok, err := w.sifter.takesHead(p, row, t); err != nil {
+				return err
+			} else if !ok {
+				continue
+			}
 		}
 		window := int32(0)
 		if !w.windows.single {

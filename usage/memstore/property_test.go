@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/rules"
 	"github.com/usagebook/usagebook/usage"
 	"github.com/usagebook/usagebook/usage/memstore"
@@ -243,9 +244,17 @@ func (w *workload) grouped(t *testing.T, s *memstore.Store, m *model, mark uint6
 			return len(v) * 100_000
 		}
 	}
+	var where *filter.Program
+	if w.IntN(2) == 0 {
+		read.Where = w.condition(t)
+		where = read.Where.Compile()
+	}
 	got, want := map[cellKey]*usage.GroupRow{}, map[cellKey]*usage.GroupRow{}
+	var fault error
 	for row, err := range s.Group(t.Context(), read) {
-		require.NoError(t, err)
+		if fault = err; err != nil {
+			break
+		}
 		c := cellOf(got, cellKey{row.Group, row.Window}, 3)
 		c.Records += row.Records
 		for i := range row.Values {
@@ -257,6 +266,17 @@ func (w *workload) grouped(t *testing.T, s *memstore.Store, m *model, mark uint6
 		g := read.Group(&usage.Series{Tenant: r.Tenant, Meter: r.Meter, Dimensions: r.Dimensions}, r.Verdict.Class())
 		if g < 0 {
 			continue
+		}
+		if where != nil {
+			holds, err := where.Match(conditionRow{where.Fields(), r})
+			if err != nil {
+				// Which of the records at fault is met first is left to the store.
+				require.ErrorAs(t, fault, new(*filter.Error), "%s", read.Where)
+				return
+			}
+			if !holds {
+				continue
+			}
 		}
 		k := cellKey{group: g}
 		if read.Window.Unit != aggregate.None {
@@ -270,6 +290,7 @@ func (w *workload) grouped(t *testing.T, s *memstore.Store, m *model, mark uint6
 			}
 		}
 	}
+	require.NoError(t, fault, "%s", read.Where)
 	require.Equal(t, summed(want), summed(got), "%+v", read)
 }
 

@@ -1091,6 +1091,11 @@ func TestBrokenStores(t *testing.T) {
 				row.Values[0].Max = row.Values[0].Min
 			}
 		}}},
+		{"a condition is left out where it is one of two", "G4_groups_of_some", brokenGroup{read: func(r *usage.GroupRead) {
+			if r.Where != nil {
+				r.Where = r.Where.Conjuncts()[0]
+			}
+		}}},
 		{"windows are those of UTC", "G2_groups_of_windows", brokenGroup{read: func(r *usage.GroupRead) { r.Window.Location = nil }}},
 	} {
 		t.Run(f.fails+"/"+f.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/usage"
 	"github.com/usagebook/usagebook/usage/storetest/internal/model"
 )
@@ -28,6 +30,11 @@ var groupCases = []aCase{
 		name: "G3_cancelled_group",
 		rule: "Where a store can add up by itself, a cancelled context ends it with its error.",
 		run:  cancelledGroup,
+	},
+	{
+		name: "G4_groups_of_some",
+		rule: "Where a store says that it goes by a condition (FilterGrouper), it adds up exactly the records for which GroupRead.Where is true, and what fails to be evaluated for a record of a wanted group ends it with the *filter.Error.",
+		run:  groupsOfSome,
 	},
 }
 
@@ -118,10 +125,18 @@ func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, wind
 		}
 	}
 	read.Selection.Class = usage.Plain
+	var program *filter.Program
+	if read.Where != nil {
+		program = read.Where.Compile()
+	}
 	got, gotAt := tallies()
+	var fault error
 	for row, err := range g.Group(b.ctx(), read) {
 		if err != nil {
-			b.k.Fatalf("%s: Group: %v", what, err)
+			if fault = err; program == nil || !errors.As(err, new(*filter.Error)) {
+				b.k.Fatalf("%s: Group: %v", what, err)
+			}
+			break
 		}
 		t := gotAt(groupAt{row.Group, row.Window})
 		t.records += row.Records
@@ -134,6 +149,18 @@ func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, wind
 		n := read.Group(seriesOf(&r.Record), r.Verdict.Class())
 		if n < 0 {
 			continue
+		}
+		if program != nil {
+			holds, err := program.Match(hintRow{program.Fields(), r})
+			if err != nil && fault == nil {
+				b.k.Fatalf("%s: Group ends without an error, but the condition fails for %s: %v", what, showStored(r), err)
+			}
+			if err != nil {
+				return
+			}
+			if !holds {
+				continue
+			}
 		}
 		at := groupAt{group: n}
 		if window.Unit != model.None {
@@ -150,20 +177,19 @@ func (b *bench) grouped(what string, g usage.Grouper, read usage.GroupRead, wind
 			}
 		}
 	}
+	if fault != nil {
+		b.k.Fatalf("%s: Group ends with %v, but the condition fails for no record", what, fault)
+	}
 	if got, want := showTallies(got), showTallies(want); got != want {
 		b.k.Fatalf("%s: the store adds up to%s\nbut its records to%s", what, got, want)
 	}
 }
 
-func groupsAddUp(k *kit) {
-	b := k.open(&usage.Options{Rules: verdicts{}})
-	g, ok := b.grouper()
-	if !ok {
-		return
-	}
+// groupable books records of many kinds and returns them, and the state in the middle.
+func (b *bench) groupable() (all []usage.Record, middle usage.State) {
+	b.k.Helper()
 	nines := strings.Repeat("9", 38) + "." + strings.Repeat("9", 30)
 	numbers := []string{"0", "1", "-1.25", "0.000000000000015", "9223372036854775807", "9223372036854775807", "12345678901234567890.5", nines, "-" + nines, "3"}
-	var all []usage.Record
 	for i := range 400 {
 		r := use(fmt.Sprintf("r%03d", i), i*37)
 		r.Tenant, r.Meter = []string{"acme", "globex"}[i%2], verdictMeters[i%len(verdictMeters)]
@@ -182,10 +208,19 @@ func groupsAddUp(k *kit) {
 	}
 	b.must(all[:250]...)
 	b.clock.advance(time.Hour)
-	middle := b.settled()
+	middle = b.settled()
 	b.must(all[250:]...)
 	b.must(voidOf("v", all[3]), replaceOf("p", all[4], 9))
+	return all, middle
+}
 
+func groupsAddUp(k *kit) {
+	b := k.open(&usage.Options{Rules: verdicts{}})
+	g, ok := b.grouper()
+	if !ok {
+		return
+	}
+	all, middle := b.groupable()
 	region := func(s *usage.Series, _ usage.VerdictClass) int {
 		v, ok := s.Dimensions.Get("region")
 		return map[string]int{"eu": 1, "us": 2, "": 3}[v] * map[bool]int{true: 1, false: 0}[ok]
@@ -296,6 +331,42 @@ func groupsOfWindows(k *kit) {
 				Selection: b.at(), Window: windowOf(w), Values: []string{usage.QuantityName},
 				Group: func(*usage.Series, usage.VerdictClass) int { return 0 },
 			}, w)
+		}
+	}
+}
+
+func groupsOfSome(k *kit) {
+	b := k.open(&usage.Options{Rules: verdicts{}})
+	g, ok := b.store.(usage.FilterGrouper)
+	if !ok {
+		k.Log("the store is no usage.FilterGrouper, so the Book scans for conditions on records")
+		return
+	}
+	all, _ := b.groupable()
+	for _, text := range append(slices.Clone(hints),
+		"verified", "not verified", "verified eq null", "billable", "sequence gt 100 and sequence le 300", "recorded lt 2026-03-01T10:00:00Z", "month(start) eq 3",
+		"values/cost gt 1 or dimensions/region eq 'eu' and values/quantity le 3", "values/quantity gt 9223372036854775806.9", "values/quantity lt -99999999999999999999",
+		"values/quantity add values/cost gt 5", "round(values/quantity) eq 0", "values/quantity in (0,1,null)", "values/cost in (2.5,3)", "length(id) add values/quantity gt 4",
+		"100 div values/quantity gt 1", "values/quantity gt 0 and 100 div values/quantity gt 1", "values/quantity ne 0 and 100 div values/quantity gt 1", "dimensions/host ne '3' and 1 div values/quantity lt 1",
+	) {
+		checked := k.hint(text)
+		if !g.Filters(checked) {
+			continue
+		}
+		for what, group := range map[string]func(*usage.Series, usage.VerdictClass) int{
+			"in one group": func(*usage.Series, usage.VerdictClass) int { return 0 },
+			"by host, some left out": func(s *usage.Series, c usage.VerdictClass) int {
+				host, _ := s.Dimensions.Get("host")
+				return int(host[0]-'0')*8 + int(c) - 8
+			},
+		} {
+			for _, narrow := range []bool{false, true} {
+				sel := b.at()
+				if narrow {
+					sel.Scope, sel.From, sel.To = usage.ForTenant("acme"), all[20].Start.Add(1), all[333].Start
+				}
+				b.grouped(text+" "+what, g, usage.GroupRead{Selection: sel, Group: group, Values: []string{"cost", "quantity"}, Where: checked}, model.Window{})
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/usagebook/usagebook/aggregate"
 	"github.com/usagebook/usagebook/filter"
+	"github.com/usagebook/usagebook/rules"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -422,6 +423,13 @@ func (r hintRow) Value(slot int) filter.Value {
 		return instant(r.record.Recorded)
 	case "sequence":
 		return filter.Number(int64(r.record.Sequence), 0)
+	case "verified":
+		if r.record.Verdict.State == rules.NoRule {
+			return filter.Null()
+		}
+		return filter.Bool(r.record.Verdict.State == rules.Verified)
+	case "billable":
+		return filter.Bool(r.record.Verdict.Billable)
 	default:
 		if value, ok := strings.CutPrefix(name, "values/"); ok {
 			if n, ok := r.record.Values.Number(value); ok {
@@ -434,6 +442,33 @@ func (r hintRow) Value(slot int) filter.Value {
 		}
 	}
 	return filter.Null()
+}
+
+// hints are filters of many kinds.
+var hints = []string{
+	"dimensions/region eq 'eu'", "dimensions/region ne 'eu'", "dimensions/region eq null", "dimensions/region ne null", "dimensions/region eq ''",
+	"dimensions/region in ('eu','',null)", "not (dimensions/region gt 'eu')", "dimensions/region ge 'a' and dimensions/region lt 'f'",
+	"contains(dimensions/region,'%')", "contains(dimensions/region,'_')", "startswith(dimensions/region,'eu')", "endswith(dimensions/region,'b')",
+	"not contains(dimensions/region,'e')", "tolower(dimensions/region) eq 'eu'", "toupper(dimensions/region) eq 'Ä'", "dimensions/region eq 'a''b'",
+	"dimensions/meter eq 'requests'", "meter eq 'requests'", "meter ne 'requests'", "meter in ('storage','Requests')",
+	"values/quantity gt 1", "values/quantity le 0", "values/quantity eq 9223372036854775808", "values/quantity eq 0.000000000000000000000000000001", "values/quantity eq 1.50",
+	"values/cost eq null", "values/cost ne 10", "values/cost lt 10", "not (values/cost lt 10)", "values/cost gt values/quantity", "values/unknown eq null", "dimensions/unknown eq null",
+	"id ge 'r050'", "id in ('r001','r002','nobody')", "source eq 's'", "source eq 'desk'", "tenant eq 'acme'", "tenant ne 'acme'",
+	"start ge 2026-03-02T08:30:00Z and start lt 2026-03-02T09:00:00Z", "end eq null", "end gt 2026-03-02T09:30:00Z", "start lt 2026-03-02T08:30:00.000001Z or id eq 'r100'",
+	"dimensions/region eq 'eu' or values/quantity gt 1", "not (dimensions/region eq 'eu' and values/cost eq 10)", "false", "true",
+}
+
+func (k *kit) hint(text string) *filter.Checked {
+	k.Helper()
+	expr, err := filter.Parse(text, nil)
+	if err != nil {
+		k.Fatalf("the kit's filter %s: %v", text, err)
+	}
+	checked, err := filter.Check(expr, hintSchema{})
+	if err != nil {
+		k.Fatalf("the kit's filter %s: %v", text, err)
+	}
+	return checked
 }
 
 func filterIsAHint(k *kit) {
@@ -463,26 +498,8 @@ func filterIsAHint(k *kit) {
 	b.must(all...)
 	b.must(voidOf("v", all[3]))
 	records := b.everything()
-	for _, text := range []string{
-		"dimensions/region eq 'eu'", "dimensions/region ne 'eu'", "dimensions/region eq null", "dimensions/region ne null", "dimensions/region eq ''",
-		"dimensions/region in ('eu','',null)", "not (dimensions/region gt 'eu')", "dimensions/region ge 'a' and dimensions/region lt 'f'",
-		"contains(dimensions/region,'%')", "contains(dimensions/region,'_')", "startswith(dimensions/region,'eu')", "endswith(dimensions/region,'b')",
-		"not contains(dimensions/region,'e')", "tolower(dimensions/region) eq 'eu'", "toupper(dimensions/region) eq 'Ä'", "dimensions/region eq 'a''b'",
-		"dimensions/meter eq 'requests'", "meter eq 'requests'", "meter ne 'requests'", "meter in ('storage','Requests')",
-		"values/quantity gt 1", "values/quantity le 0", "values/quantity eq 9223372036854775808", "values/quantity eq 0.000000000000000000000000000001", "values/quantity eq 1.50",
-		"values/cost eq null", "values/cost ne 10", "values/cost lt 10", "not (values/cost lt 10)", "values/cost gt values/quantity", "values/unknown eq null", "dimensions/unknown eq null",
-		"id ge 'r050'", "id in ('r001','r002','nobody')", "source eq 's'", "source eq 'desk'", "tenant eq 'acme'", "tenant ne 'acme'",
-		"start ge 2026-03-02T08:30:00Z and start lt 2026-03-02T09:00:00Z", "end eq null", "end gt 2026-03-02T09:30:00Z", "start lt 2026-03-02T08:30:00.000001Z or id eq 'r100'",
-		"dimensions/region eq 'eu' or values/quantity gt 1", "not (dimensions/region eq 'eu' and values/cost eq 10)", "false", "true",
-	} {
-		expr, err := filter.Parse(text, nil)
-		if err != nil {
-			k.Fatalf("the kit's filter %s: %v", text, err)
-		}
-		checked, err := filter.Check(expr, hintSchema{})
-		if err != nil {
-			k.Fatalf("the kit's filter %s: %v", text, err)
-		}
+	for _, text := range hints {
+		checked := k.hint(text)
 		program := checked.Compile()
 		needed := map[usage.Identity]bool{}
 		for _, r := range records {
