@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -74,7 +75,8 @@ type grouping struct {
 	read    *usage.GroupRead
 	windows windows
 	catalog *catalog // nil: by pair, or by series
-	alone   bool     // all is of one pair
+	alone   bool     // all is of one tenant and meter
+	every   []bool   // which values all records have; nil: none
 	// kinds are what the series of the catalog belong to: series of one kind
 	// are in the same group whatever their class. kind[i] is that of the i-th
 	// series, -1 where none is wanted; groups[k] are the groups of kind k by class.
@@ -138,7 +140,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	for _, k := range []struct {
 		column string
 		place  *int64
-	}{{kind, &row.kind}, {code, &row.code}, {"r.verdict", &row.verdict}, {g.windows.column(&b), &row.window}, {shape, &row.shape}} {
+	}{{g.windows.column(&b), &row.window}, {kind, &row.kind}, {code, &row.code}, {"r.verdict", &row.verdict}, {shape, &row.shape}} {
 		if k.column != "" {
 			out, places = append(out, k.column), append(places, k.place)
 			keys = append(keys, strconv.Itoa(len(out)))
@@ -148,7 +150,14 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	for i, name := range g.read.Values {
 		v := g.valueOf(&b, name, shapes)
 		asked := g.read.FiguresOf(i)
-		out = append(out, "count("+v+")")
+		if v != everyValue {
+			out = append(out, "count("+v+")")
+		} else if g.every == nil {
+			g.every = make([]bool, len(g.read.Values))
+		}
+		if v == everyValue {
+			g.every[i] = true // there are as many as records
+		}
 		for _, f := range figures {
 			if asked&f.figure != 0 {
 				out = append(out, f.name+"("+v+")")
@@ -163,6 +172,14 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		b.add(" JOIN ", g.schema, ".batches b ON b.id = r.batch")
 	}
 	var pairs []int64 // nil: those in scope
+	if g.alone {
+		if pairs, err = g.pairsAtHand(g.ctx, g.query, confirm != nil); err != nil {
+			return false, err
+		}
+		if pairs != nil && len(pairs) == 0 {
+			return false, g.confirm(g.ctx, confirm)
+		}
+	}
 	switch {
 	case complete:
 		var ids, kinds array
@@ -199,8 +216,9 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	}
 	b.add(" GROUP BY ", strings.Join(keys, ", "))
 
-	rows := make([]sumRow, 0, 32)
-	values := make([]aggregate.Summary, 0, 32)
+	space := sumSpaces.Get().(*sumSpace)
+	defer space.free()
+	rows, values := space.rows, space.values
 	unknown := false
 	if len(pairs) > fewPairs {
 		// A plan that is made for any list takes it for a short one, and would go
@@ -227,6 +245,11 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		for i := range g.read.Values {
 			var v aggregate.Summary
 			var err error
+			if g.every != nil && g.every[i] {
+				v.Count = r.records
+			} else {
+				v.Count, c = integer(c[0]), c[1:]
+			}
 			if c, err = summary(c, g.read.FiguresOf(i), &v); err != nil {
 				return err
 			}
@@ -236,6 +259,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		rows = append(rows, r)
 		return nil
 	})
+	space.rows, space.values = rows, values
 	if err != nil {
 		return false, err
 	}
@@ -250,16 +274,37 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	return g.give(rows, byPair, give)
 }
 
+// sumSpace is room for an answer, which nobody keeps.
+type sumSpace struct {
+	rows   []sumRow
+	values []aggregate.Summary // the last piece of it
+}
+
+var sumSpaces = sync.Pool{New: func() any {
+	return &sumSpace{make([]sumRow, 0, 32), make([]aggregate.Summary, 0, 32)}
+}}
+
+// mostSpace is how many rows room is kept for.
+const mostSpace = 4096
+
+func (s *sumSpace) free() {
+	if cap(s.rows) > mostSpace || cap(s.values) > mostSpace {
+		return
+	}
+	clear(s.rows)
+	clear(s.values)
+	s.rows, s.values = s.rows[:0], s.values[:0]
+	sumSpaces.Put(s)
+}
+
 // figures are in the order in which a statement returns them.
 var figures = []struct {
 	figure usage.Figures
 	name   string
 }{{usage.FigureSum, "sum"}, {usage.FigureMin, "min"}, {usage.FigureMax, "max"}}
 
-// summary reads the figures of a value and returns what comes behind.
+// summary reads the figures of a value but its count, and returns what comes behind.
 func summary(c [][]byte, asked usage.Figures, v *aggregate.Summary) (rest [][]byte, err error) {
-	v.Count = integer(c[0])
-	c = c[1:]
 	for _, f := range figures {
 		if asked&f.figure == 0 {
 			continue

@@ -35,6 +35,8 @@ type names struct {
 	classes atomic.Pointer[[]usage.VerdictClass]
 	// shapesNow are all shapes, when they were looked up last.
 	shapesNow atomic.Pointer[[]shape]
+	// pairsKnown are all pairs, when they were looked up last.
+	pairsKnown atomic.Pointer[pairsKnown]
 
 	mu         sync.Mutex // guards the block of ids
 	next, last int64

@@ -145,7 +145,9 @@ func (q *query) pairsWanted(b *builder) string {
 // events writes the conditions on pair and start. pairs are the ids in question;
 // nil: those in scope.
 func (q *query) events(b *builder, pairs []int64) {
-	if pairs != nil {
+	if len(pairs) == 1 {
+		b.add(" AND r.pair = ", b.arg(pairs[0]))
+	} else if pairs != nil {
 		b.add(" AND r.pair = ANY(", b.arg(ints(pairs)), "::bigint[])")
 	} else if wanted := q.pairsWanted(b); wanted != "" {
 		b.add(" AND r.pair IN (", wanted, ")")

@@ -43,6 +43,9 @@ func knowsShape(list []shape, id int64) bool {
 	return slices.ContainsFunc(list, func(s shape) bool { return s.id == id })
 }
 
+// everyValue is the column of a value that no record goes without.
+const everyValue = "r.value"
+
 // valueOf writes the value of a name in a record r, null where it has none. It is
 // right for records of the given shapes, and for all where these are nil.
 func (q *query) valueOf(b *builder, name string, shapes []shape) string {
@@ -68,7 +71,7 @@ func (q *query) valueOf(b *builder, name string, shapes []shape) string {
 		return "NULL::numeric"
 	}
 	if len(places) == 1 && len(places[0]) == len(shapes) {
-		return "r.value" // every record has it, and first
+		return everyValue // every record has it, and first
 	}
 	out := "CASE"
 	for _, at := range slices.Sorted(maps.Keys(places)) { // one text for one question
