@@ -116,14 +116,13 @@ func (l *labels) lists(names *texts) labelLists {
 	return labelLists{names.list, l.text, l.where, l.sets, l.shown}
 }
 
-// at returns a set, which is made when it is asked for.
-func (l *labelLists) at(code uint32) usage.Dimensions {
+// at returns a set, which is made when it is asked for, and kept if it may be.
+func (l *labelLists) at(code uint32, keep bool) usage.Dimensions {
 	p := &l.sets[code/seriesChunk][code%seriesChunk]
 	if d := p.Load(); d != nil {
 		return *d
 	}
 	text := string(l.where[code].in(l.text))
-	bytes := int64(len(text)) + int64(unsafe.Sizeof(usage.Dimensions{}))
 	var buf [8]usage.Dimension
 	list := buf[:0]
 	for len(text) > 0 {
@@ -133,11 +132,19 @@ func (l *labelLists) at(code uint32) usage.Dimensions {
 		text = rest[n:]
 	}
 	d := usage.NewDimensions(list...)
-	if p.CompareAndSwap(nil, &d) {
-		l.shown.Add(bytes + int64(len(list))*int64(unsafe.Sizeof(usage.Dimension{})))
-		return d
+	if keep && p.CompareAndSwap(nil, &d) {
+		l.shown.Add(setBytes(&d))
 	}
-	return *p.Load()
+	return d
+}
+
+// setBytes is what a set takes that was asked for.
+func setBytes(d *usage.Dimensions) int64 {
+	n := int64(unsafe.Sizeof(*d)) + int64(d.Len())*int64(unsafe.Sizeof(usage.Dimension{}))
+	for i := range d.Len() {
+		n += int64(len(d.At(i).Value)) + 2 // as it is kept: its text is one string
+	}
+	return n
 }
 
 // cutUvarint reads what binary.AppendUvarint wrote.

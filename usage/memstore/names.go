@@ -252,7 +252,8 @@ type lists struct {
 	labels                           labelLists
 	pairsOf                          []pair // only what never changes in one may be read
 	series                           [][]atomic.Pointer[usage.Series]
-	seriesBytes                      *atomic.Int64
+	shown                            *atomic.Int64 // bytes of what was asked for and is kept
+	full                             bool          // there is no room to keep more
 	placeOf                          []place
 	verdicts                         []usage.Verdict
 	classOf                          []uint8
@@ -262,7 +263,7 @@ type lists struct {
 func (n *names) lists() lists {
 	return lists{
 		tenants: n.tenants.list, meters: n.meters.list, sources: n.sources.list, values: n.values.list,
-		labels: n.labels.lists(&n.attributes), pairsOf: n.pairs, series: n.series, seriesBytes: n.labels.shown,
+		labels: n.labels.lists(&n.attributes), pairsOf: n.pairs, series: n.series, shown: n.labels.shown,
 		placeOf: n.placeOf, verdicts: n.verdicts, classOf: n.classOf, classes: n.classes,
 	}
 }
@@ -276,12 +277,33 @@ func (l *lists) seriesAt(code uint32) *usage.Series {
 	}
 	at := l.placeOf[code]
 	of := &l.pairsOf[at.pair]
-	s := &usage.Series{Tenant: l.tenants[of.tenant], Meter: l.meters[of.meter], Dimensions: l.labels.at(at.labels)}
-	if !p.CompareAndSwap(nil, s) {
-		return p.Load()
+	s := &usage.Series{Tenant: l.tenants[of.tenant], Meter: l.meters[of.meter], Dimensions: l.labels.at(at.labels, !l.full)}
+	if !l.full && p.CompareAndSwap(nil, s) {
+		l.shown.Add(seriesBytes)
 	}
-	l.seriesBytes.Add(seriesBytes)
 	return s
+}
+
+// forget lets go of the series and sets of dimensions that were made because
+// somebody asked for them. Who has one keeps it.
+func (n *names) forget() {
+	if n.labels.shown.Load() == 0 {
+		return
+	}
+	for _, chunk := range n.series {
+		for i := range chunk {
+			if chunk[i].Swap(nil) != nil {
+				n.labels.shown.Add(-seriesBytes)
+			}
+		}
+	}
+	for _, chunk := range n.labels.sets {
+		for i := range chunk {
+			if d := chunk[i].Swap(nil); d != nil {
+				n.labels.shown.Add(-setBytes(d))
+			}
+		}
+	}
 }
 
 // seriesBytes is what a series takes that was asked for, its labels apart.

@@ -39,8 +39,10 @@ const (
 const newRow = 128
 
 // Bytes returns about how much memory the store takes: what it has allocated for
-// records, names, rollups and tasks. What was allocated and let go, until the
-// garbage collector has been there, is not in it.
+// records, names, rollups and tasks, and what queries have made of names and
+// others will want again, which is let go when there is a ceiling and no other
+// room. What was allocated and let go, until the garbage collector has been there,
+// is not in it.
 func (s *Store) Bytes() int64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -58,6 +60,9 @@ func (s *Store) bytes() int64 {
 func (s *Store) room(more int64) error {
 	if s.maxBytes == 0 {
 		return nil
+	}
+	if s.bytes()+more > s.maxBytes {
+		s.names.forget()
 	}
 	if n := s.bytes(); n+more > s.maxBytes {
 		return &FullError{Bytes: n, MaxBytes: s.maxBytes}

@@ -142,3 +142,40 @@ func TestCeilingOfRollups(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, page.Rows[0].Get("count").String(), page.Rows[0].Get("quantity").String())
 }
+
+// What a query has made of series is kept for the next one, and takes no room
+// from records: a store holds as many whether it is read or not.
+func TestCeilingOfSeries(t *testing.T) {
+	t.Parallel()
+	const most = 16 << 20
+	record := func(i int) usage.Record {
+		return usage.Record{Tenant: "acme", Source: "s", ID: fmt.Sprint("r-", i), Meter: "m", Start: benchStart.Add(time.Duration(i) * time.Minute),
+			Values: usage.Values{}.WithNumber("quantity", aggregate.Int(1)), Dimensions: usage.Dimensions{}.With("request", fmt.Sprint("request-", i))}
+	}
+	booked := func(read bool) int {
+		store := memstore.New(&memstore.Options{MaxBytes: most})
+		book, err := usage.New(store, nil)
+		require.NoError(t, err)
+		query := func(want int) {
+			page, err := book.Query(t.Context(), usage.ForTenant("acme"), usage.Query{GroupBy: []string{"request"}, Limit: 10})
+			require.NoError(t, err)
+			require.Len(t, page.Rows, min(10, want))
+			require.LessOrEqual(t, store.Bytes(), int64(most))
+		}
+		n, step := 0, 5000
+		for err == nil {
+			var did int
+			did, err = fill(t, book, step, func(i int) usage.Record { return record(n + i) })
+			n += did
+			if read && n <= 4*step {
+				before := store.Bytes()
+				query(n)
+				require.Greater(t, store.Bytes(), before, "it is kept while there is room")
+			}
+		}
+		require.ErrorIs(t, err, usage.ErrFull)
+		query(n)
+		return n
+	}
+	require.Equal(t, booked(false), booked(true))
+}

@@ -134,7 +134,7 @@ func (s *Store) Close() error {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	s.names, s.parts, s.head, s.index = newNames(s.seed), nil, head{}, tables{}
-	s.corrections, s.corrected = nil, nil
+	s.corrections, s.corrected, s.rows = nil, nil, 0
 	s.sealed, s.unsealed = 0, 0
 	s.rollups.drop()
 	return nil
@@ -152,7 +152,11 @@ type view struct {
 
 // view takes a view. The lock is held.
 func (s *Store) view() view {
-	return view{shift: s.shift, lists: s.names.lists(), parts: slices.Clone(s.parts), head: s.head, rows: s.rows}
+	v := s.writerView()
+	v.parts = slices.Clone(s.parts)
+	// What queries have made is kept for the next ones while there is room.
+	v.full = s.maxBytes > 0 && s.bytes() > s.maxBytes/4*3
+	return v
 }
 
 // headOf returns the head that holds the rows of a part, nil if it is sealed.
