@@ -38,15 +38,15 @@ func (a *array) number(n aggregate.Number) {
 func (a *array) text(s string) {
 	a.next()
 	a.b = append(a.b, '"')
-	if strings.ContainsAny(s, `"\`) {
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		a.b = append(a.b, s...)
+	} else {
 		for i := range len(s) {
 			if s[i] == '"' || s[i] == '\\' {
 				a.b = append(a.b, '\\')
 			}
 			a.b = append(a.b, s[i])
 		}
-	} else {
-		a.b = append(a.b, s...)
 	}
 	a.b = append(a.b, '"')
 }

@@ -174,14 +174,14 @@ func (n *names) known(b *usage.Batch, at []int, out []codes, miss *unknown, more
 		r := &e.Record
 		c := &out[k]
 		key = appendSeriesKey(key[:0], r.Tenant, r.Meter, &r.Dimensions)
-		sk := string(key)
-		code, ok := n.series.Get(sk)
+		code, ok := intern.GetBytes(n.series, key)
 		if !ok && more != nil {
-			code, ok = more.series[sk]
+			code, ok = more.series[string(key)]
 		}
 		if ok {
 			c.pair, c.series = code.pair, code.series
 		} else if c.series == 0 {
+			sk := string(key)
 			if miss.series == nil {
 				miss.series, miss.pairs = map[string]*usage.Series{}, map[string]*usage.Series{}
 			}

@@ -38,6 +38,23 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	return v, ok
 }
 
+// GetBytes is [Cache.Get] for a key that is at hand as bytes, and makes no string of
+// them where it finds the value.
+func GetBytes[V any](c *Cache[string, V], key []byte) (V, bool) {
+	c.mu.RLock()
+	v, ok := c.young[string(key)]
+	if ok {
+		c.mu.RUnlock()
+		return v, true
+	}
+	v, ok = c.old[string(key)]
+	c.mu.RUnlock()
+	if ok {
+		c.Put(string(key), v)
+	}
+	return v, ok
+}
+
 // Put remembers a value.
 func (c *Cache[K, V]) Put(key K, v V) {
 	c.mu.Lock()
