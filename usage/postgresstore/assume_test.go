@@ -179,3 +179,68 @@ func TestNewerRollupsAreFound(t *testing.T) {
 	}
 	require.Positive(t, found)
 }
+
+// What a question is about may be few records or, against what was to be expected,
+// many: the answer is the same as one that the database adds up.
+func TestFewRecords(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	rng := rand.New(rand.NewPCG(3, 4))
+	var all []usage.Record
+	add := func(meter string, n int) {
+		for range n {
+			r := use(fmt.Sprint("r", len(all)), rng.Int64N(1000)-300)
+			r.Meter, r.Start = meter, epoch.Add(time.Duration(rng.IntN(60*24*60))*time.Minute)
+			switch rng.IntN(5) {
+			case 0:
+				r.Values = r.Values.WithNumber("cost", aggregate.Fixed(rng.Int64N(1e9), 7))
+			case 1:
+				r.Values = usage.Values{}.WithNumber("cost", aggregate.Int(rng.Int64N(9)))
+			}
+			all = append(all, r)
+		}
+	}
+	for i := range 200 {
+		add(fmt.Sprint("meter", i), 1+i%3)
+	}
+	add("few", 40)
+	add("some", 256)
+	add("many", 257)
+	add("very many", 900)
+	_, err := b.book.Append(t.Context(), all...)
+	require.NoError(t, err)
+	book, err := usage.New(struct{ usage.Store }{b.store}, nil) // it is scanned
+	require.NoError(t, err)
+	measures := []usage.Measure{{Of: usage.QuantityName}, {Of: "cost", Aggregation: usage.Max, Name: "most"}, {Of: "cost", Aggregation: usage.Min, Name: "least"},
+		{Of: "cost", Aggregation: usage.Avg, Name: "mean"}, {Of: "cost", Aggregation: usage.Count, Name: "costs"}, {Aggregation: usage.Count, Name: "records"}}
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	require.NoError(t, err)
+	check := func() {
+		t.Helper()
+		for _, meter := range []string{"meter7", "few", "some", "many", "very many", "none"} {
+			for _, window := range []aggregate.Window{{}, {Unit: aggregate.Hour}, {Unit: aggregate.Day, Location: zurich}, {Unit: aggregate.Month}} {
+				for _, days := range []int{0, 1, 30} {
+					q := usage.Query{Filter: "meter eq '" + meter + "'", Window: window, Measures: measures, PageSize: 5000}
+					if days > 0 {
+						q.From, q.To = epoch.AddDate(0, 0, 3), epoch.AddDate(0, 0, 3+days)
+					}
+					text := func(b *usage.Book) (out []string) {
+						for row, err := range b.Rows(t.Context(), usage.ForTenant("acme"), q) {
+							require.NoError(t, err)
+							out = append(out, fmt.Sprint(row.Start, row.End, row.Cells))
+						}
+						return out
+					}
+					want := text(book)
+					for range 3 {
+						require.Equal(t, want, text(b.book), "%s, %v, %d days", meter, window, days)
+					}
+				}
+			}
+		}
+	}
+	check()
+	_, err = b.book.Append(t.Context(), voidOf("v1", all[len(all)-1]), voidOf("v2", all[len(all)-1200]))
+	require.NoError(t, err)
+	check()
+}

@@ -54,11 +54,15 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, give func(*usa
 		return s.confirm(ctx, read.Confirm)
 	}
 	g := grouping{query: q, ctx: ctx, read: read}
+	g.alone = g.byPair() && len(q.tenants) == 1 && len(q.meters) == 1
 	g.windows = newWindows(read.Window, max(q.from, q.mark.first), min(q.to, q.mark.last+1))
 	if read.Dimensions == nil || len(read.Dimensions) > 0 {
 		if g.catalog, err = s.catalog(ctx, q, read.Confirm != nil); err != nil {
 			return err
 		}
+	}
+	if done, err := g.few(give); done || err != nil {
+		return err
 	}
 	for {
 		again, err := g.run(give)
@@ -86,6 +90,9 @@ type grouping struct {
 	classes []usage.VerdictClass
 }
 
+// byPair reports whether the groups look at tenant and meter alone.
+func (g *grouping) byPair() bool { return g.read.Dimensions != nil && len(g.read.Dimensions) == 0 }
+
 // sumRow is a row of the answer.
 type sumRow struct {
 	kind, code, verdict, shape int64
@@ -97,7 +104,7 @@ type sumRow struct {
 // had a class of verdict, or a shape of values, that nobody had thought of, and
 // nothing was given out.
 func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error) {
-	byPair := g.read.Dimensions != nil && len(g.read.Dimensions) == 0
+	byPair := g.byPair()
 	if g.catalog != nil {
 		if err := g.decide(); err != nil {
 			return false, err
@@ -109,7 +116,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	if byPair {
 		code = "r.pair"
 	}
-	if g.alone = byPair && len(g.tenants) == 1 && len(g.meters) == 1; g.alone {
+	if g.alone {
 		code = "" // there is but one
 	}
 	kind := ""
@@ -271,7 +278,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		g.names.shapesNow.Store(nil)
 		return true, nil
 	}
-	return g.give(rows, byPair, give)
+	return g.give(rows, give)
 }
 
 // sumSpace is room for an answer, which nobody keeps.
@@ -328,7 +335,7 @@ func summary(c [][]byte, asked usage.Figures, v *aggregate.Summary) (rest [][]by
 }
 
 // give yields rows by their groups.
-func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) error) (again bool, err error) {
+func (g *grouping) give(rows []sumRow, give func(*usage.GroupRow) error) (again bool, err error) {
 	in := pgxSession{g.pool}
 	var codes []int64
 	var verdictIDs []int64
@@ -356,7 +363,7 @@ func (g *grouping) give(rows []sumRow, byPair bool, give func(*usage.GroupRow) e
 	var series map[int64]*usage.Series
 	if g.alone {
 		series = map[int64]*usage.Series{0: {Tenant: g.tenants[0], Meter: g.meters[0]}}
-	} else if byPair {
+	} else if g.byPair() {
 		series, err = g.resolvePairs(g.ctx, in, codes)
 	} else {
 		series, err = g.resolveSeries(g.ctx, in, codes)

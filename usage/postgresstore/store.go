@@ -43,7 +43,9 @@ type Store struct {
 	chained  chainedTenants
 	recent   *recent
 	catalogs *intern.Cache[string, *catalog]
-	sql      statements
+	// dense are the tenants' meters, by pairKey, that few was wrong about.
+	dense *intern.Cache[string, struct{}]
+	sql   statements
 }
 
 // Open returns the book in a schema of the pool's database. It makes the tables
@@ -76,6 +78,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		pool: pool, schema: ident(o.Schema), isolation: isolation,
 		moments:  intern.New[uint64, moment](256),
 		catalogs: intern.New[string, *catalog](16),
+		dense:    intern.New[string, struct{}](mostDense),
 	}
 	s.mode = []any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}
 	switch pool.Config().ConnConfig.DefaultQueryExecMode {
