@@ -22,9 +22,6 @@ func compareAnswers(ctx context.Context, s sizes, p pair, t *table) error {
 	return nil
 }
 
-// turnTime is about how long a turn of quick questions goes on.
-const turnTime = 200 * time.Millisecond
-
 // compareAnswer returns the times of a question, and how many rows an answer has at
 // most.
 func compareAnswer(ctx context.Context, s sizes, p pair, which int) (ours, hand turns, rows int, err error) {
@@ -61,7 +58,7 @@ func compareAnswer(ctx context.Context, s sizes, p pair, which int) (ours, hand 
 			return nil, nil, 0, err
 		}
 	}
-	repeat = int(min(100, max(1, turnTime/max(ours[1], hand[1], 1))))
+	repeat = int(min(100, max(1, s.warm/max(ours[1], hand[1], 1))))
 	ours, hand = nil, nil
 	for i := range s.turns {
 		if err := turn(i); err != nil {

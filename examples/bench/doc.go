@@ -72,6 +72,9 @@
 //	-ids         uuid, or hex for 32 digits (uuid)
 //	-meters      how many of the meters a resource has (40, which makes 80,000 series and
 //	             is hard on whoever remembers series)
+//	-warm        queries, stores: about for how long a quick question is asked in a turn (200ms)
+//	-pace        queries: the time from one batch to the next, of the 2 to 25 that arrive
+//	             while a question is asked (20ms)
 //	-contenders  ingest, queries: who takes part (all but memstore-raw)
 //	-batches     http: batches in a turn of ingest (400)
 //	-clients     http: connections that post at the same time (4)

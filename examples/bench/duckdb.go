@@ -50,6 +50,9 @@ type duckDBOptions struct {
 	enums bool
 }
 
+// hasDuckDB tells whether the program was built with it.
+const hasDuckDB = true
+
 // duckDBBatch is the size of batches that suits it.
 const duckDBBatch = 100_000
 

@@ -12,6 +12,7 @@ import (
 // entrant is one of those that are compared with each other.
 type entrant struct {
 	name, about string
+	ours        bool
 	// memory: it keeps nothing on disk that would have to be waited for, and begins
 	// anew in each turn.
 	memory bool
@@ -44,15 +45,15 @@ var entrants = []entrant{
 		open: func(ctx context.Context, _ *field, p purpose) (contender, error) {
 			return openDuckDB(ctx, duckDBOptions{workload: p.workload, keyed: p.booking, enums: true})
 		}},
-	{name: "memstore", about: "ours, in memory, rolled up", memory: true, cores: true,
+	{name: "memstore", ours: true, about: "ours, in memory, rolled up", memory: true, cores: true,
 		open: func(context.Context, *field, purpose) (contender, error) { return openBookMemory(false) }},
-	{name: "memstore-raw", about: "ours, in memory, without rollups", memory: true, cores: true,
+	{name: "memstore-raw", ours: true, about: "ours, in memory, without rollups", memory: true, cores: true,
 		open: func(context.Context, *field, purpose) (contender, error) { return openBookMemory(true) }},
 	{name: "sqlite", about: "by hand on SQLite: a table of texts and integers, the identity as primary key, an index by tenant, meter and time; WAL, synchronous=FULL",
 		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
 			return f.openIn(ctx, "sqlite", func(e engine) (contender, error) { return e.openHand(ctx, p.workload) })
 		}},
-	{name: "sqlitestore", about: "ours on SQLite, rolled up", runs: true,
+	{name: "sqlitestore", ours: true, about: "ours on SQLite, rolled up", runs: true,
 		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
 			return f.openIn(ctx, "sqlite", func(e engine) (contender, error) { return e.openOurs(ctx) })
 		}},
@@ -60,14 +61,22 @@ var entrants = []entrant{
 		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
 			return f.openIn(ctx, "postgres", func(e engine) (contender, error) { return e.openHand(ctx, p.workload) })
 		}},
-	{name: "postgresstore", about: "ours on PostgreSQL, rolled up", runs: true,
+	{name: "postgresstore", ours: true, about: "ours on PostgreSQL, rolled up", runs: true,
 		open: func(ctx context.Context, f *field, p purpose) (contender, error) {
 			return f.openIn(ctx, "postgres", func(e engine) (contender, error) { return e.openOurs(ctx) })
 		}},
 }
 
-// theContenders are compared where nothing else is asked for.
-const theContenders = "naive,duckdb,duckdb-enum,memstore,sqlite,sqlitestore,postgres,postgresstore"
+// usual are compared where nobody else is asked for: all but memstore-raw.
+func usual() string {
+	var names []string
+	for _, e := range entrants {
+		if e.name != "memstore-raw" && (hasDuckDB || !strings.HasPrefix(e.name, "duckdb")) {
+			names = append(names, e.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
 
 // field is who takes part, and what they need.
 type field struct {

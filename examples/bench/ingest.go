@@ -46,6 +46,8 @@ type attempt struct {
 	roller bool
 	// times are those of all records, first and last of the first and the last tenth.
 	times, first, last turns
+	// chunks are the times of each chunk, in all turns.
+	chunks []turns
 	// rolling is what was left to roll up afterwards, a second; besides is what was
 	// rolled up a second while booking, where a contender does so.
 	rolling, besides []float64
@@ -132,6 +134,12 @@ func (m *ingestion) attempt(ctx context.Context, a *attempt) (err error) {
 	tenth := max(1, len(parts)/10)
 	note := func(to *turns, list turns) { *to = append(*to, list.sum()/time.Duration(len(list))) }
 	a.times = append(a.times, parts.sum())
+	if a.chunks == nil {
+		a.chunks = make([]turns, len(parts))
+	}
+	for i, d := range parts {
+		a.chunks[i] = append(a.chunks[i], d)
+	}
 	note(&a.first, parts[:tenth])
 	note(&a.last, parts[len(parts)-tenth:])
 	if a.own, err = c.bytes(ctx); err != nil {
@@ -246,20 +254,76 @@ func (m *ingestion) report(ctx context.Context, r *report) error {
 				if ours.name != pair.ours || theirs.name != pair.theirs || theirs.entrant.batch == 0 && ours.batch != theirs.batch {
 					continue
 				}
-				faster, aim := over(theirs.times, ours.times), ""
+				faster, asked := over(theirs.times, ours.times), 0.0
 				switch {
 				case pair == (rival{"memstore", "duckdb"}):
-					aim = "25"
+					asked = 25
 				case ours.roller:
-					aim = "0.9"
+					asked = 0.9
+				}
+				aim := ""
+				if asked > 0 {
+					aim = fmt.Sprint(asked)
+					r.aimed(fmt.Sprintf("booking: %s against %s, times faster", ours.way(), theirs.way()), title, asked, median(faster), false)
 				}
 				ratios.rows = append(ratios.rows, []string{ours.name, fmt.Sprint(ours.batch), ours.onCores(), ours.running(), theirs.name, fmt.Sprint(theirs.batch),
 					faster.String(), faster.spread(), aim})
 			}
 		}
 	}
-	if err := r.add(rates); err != nil || len(ratios.rows) == 0 {
+	for _, a := range m.attempts {
+		if a.name == "memstore" {
+			r.aimed(fmt.Sprintf("booking: %s, records a second", a.way()), title, 1.5e6*float64(a.cores), float64(m.records)/a.times.median().Seconds(), false)
+			if asked := m.room(); asked > 0 {
+				r.aimed(fmt.Sprintf("bytes of the heap a record: %s", a.way()), title, asked, float64(a.heap)/float64(a.records), true)
+			}
+		}
+	}
+	if err := r.add(rates); err != nil {
 		return err
 	}
+	r.draw(string(m.shape)+"-booking", m.drawing(title))
+	if len(ratios.rows) == 0 {
+		return nil
+	}
 	return r.add(ratios)
+}
+
+// way names the attempt for a person.
+func (a *attempt) way() string {
+	text := fmt.Sprintf("%s in batches of %d", a.name, a.batch)
+	if a.cores > 0 {
+		text += fmt.Sprintf(" on %d cores", a.cores)
+	}
+	if a.roller {
+		text += " with the roller running"
+	}
+	return text
+}
+
+// room is how many bytes a record may take in memory; 0 where nothing was asked for.
+func (m *ingestion) room() float64 {
+	switch {
+	case m.shape == adversarial:
+		return 160
+	case m.shape == typical && m.hexIDs:
+		return 100
+	case m.shape == typical:
+		return 64
+	}
+	return 0
+}
+
+// drawing shows how long a record takes when there are more and more of them.
+func (m *ingestion) drawing(title string) *plot {
+	p := &plot{title: "Booking " + title, x: "records booked before", y: "microseconds a record", logY: true}
+	for _, a := range m.attempts {
+		c := curve{name: a.way()}
+		for i, d := range a.chunks {
+			size := min(chunk, m.records-i*chunk)
+			c.points = append(c.points, point{float64(i * chunk), d.median().Seconds() * 1e6 / float64(size)})
+		}
+		p.lines = append(p.lines, c)
+	}
+	return p
 }

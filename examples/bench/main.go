@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -28,6 +29,9 @@ type sizes struct {
 	engines    []string // stores, writers
 	append     []int    // ingest, stores: sizes of batches
 	commits    int      // writers
+	// warm is for about how long a quick question is asked over and over in a turn, and
+	// pace the time from batch to batch of those that arrive meanwhile.
+	warm, pace time.Duration
 }
 
 // part is a comparison that can be run alone.
@@ -39,6 +43,7 @@ type part struct {
 var parts = []part{
 	{"ingest", compareIngest},
 	{"queries", compareQueries},
+	{"allocations", compareAllocations},
 	{"http", compareHTTP},
 	{"stores", compareStores},
 	{"writers", compareWriters},
@@ -56,13 +61,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	shaped := flags.String("workload", string(typical), "`shape` of the workload: typical, skewed, adversarial or wide")
 	ids := flags.String("ids", "uuid", "`kind` of ids: uuid, or hex for 32 digits")
 	flags.IntVar(&s.each, "meters", meters, "`meters` of each resource, of 40; 2,000 times so many series")
-	contenders := flags.String("contenders", theContenders, "ingest, queries: `names` of contenders")
+	contenders := flags.String("contenders", usual(), "ingest, queries: `names` of contenders")
 	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
+	flags.DurationVar(&s.warm, "warm", 200*time.Millisecond, "queries, stores: about for how `long` a quick question is asked in a turn")
+	flags.DurationVar(&s.pace, "pace", 20*time.Millisecond, "queries: `time` from one batch to the next, of those that arrive while a question is asked")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.records < 10_000 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.each < 1 || s.each > meters {
+	if s.records < 10_000 || s.pace <= 0 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.each < 1 || s.each > meters {
 		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed, and 1 to 40 meters; see -help")
 	}
 	if s.shape = shape(*shaped); !slices.Contains(shapes, s.shape) {
@@ -91,14 +98,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			chosen = append(chosen, parts[i])
 		}
 	}
-	r := newReport(out)
+	r := newReport(out, *file)
 	for _, p := range chosen {
 		if err := p.run(ctx, s, r); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	if *file != "" {
-		return os.WriteFile(*file, []byte(r.markdown.String()), 0o644)
-	}
-	return nil
+	return r.finish(*file, args)
 }

@@ -10,6 +10,8 @@ import (
 // errNoDuckDB: the program was built without it.
 var errNoDuckDB = errors.New("DuckDB is not in this program: it needs cgo with a C++ linker (CGO_ENABLED=1, g++) and no tag noduckdb; -contenders without duckdb and duckdb-enum leaves it out")
 
+const hasDuckDB = false
+
 type duckDBOptions struct {
 	workload
 	keyed, enums bool

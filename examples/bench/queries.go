@@ -5,16 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
+	"strings"
 	"sync"
 	"time"
-)
-
-// arrivals is what keeps coming while a question is asked: so many batches of
-// batchSize, each when its time has come.
-const (
-	arrivalBatches = 25
-	arrivalTime    = 500 * time.Millisecond
 )
 
 // compareQueries compares answers: cold, which is the first time after loading, warm,
@@ -90,8 +83,12 @@ type known struct {
 	list []figure
 }
 
+// arrivals is how many batches of batchSize arrive while a question is asked. Small
+// books are not to be made of them.
+func (m *questioning) arrivals() int { return max(2, min(25, m.records/20_000)) }
+
 // arriving is how many records arrive in a turn.
-func (m *questioning) arriving() int { return len(m.questions(0)) * arrivalBatches * batchSize }
+func (m *questioning) arriving() int { return len(m.questions(0)) * m.arrivals() * batchSize }
 
 func (m *questioning) questions(variant int) []question {
 	return m.workload.questions(m.records, variant)
@@ -166,7 +163,7 @@ func (m *questioning) asked(ctx context.Context, name string, c contender, strea
 	for _, which := range order {
 		runtime.GC()
 		var times turns
-		for i := range max(3, min(100, int(turnTime/max(once[which], 1)))) {
+		for i := range max(3, min(100, int(m.warm/max(once[which], 1)))) {
 			d, err := m.once(ctx, name, c, which, 1+i, false)
 			if err != nil {
 				return err
@@ -228,7 +225,7 @@ func timedAnswer(ctx context.Context, c contender, q question) (time.Duration, [
 // amid asks one question over and over while batches arrive at a steady pace, and
 // where a contender rolls up, while it does so.
 func (m *questioning) amid(ctx context.Context, c contender, which int, stream *traffic) (times turns, err error) {
-	bookings := make([]booking, arrivalBatches)
+	bookings := make([]booking, m.arrivals())
 	for i := range bookings {
 		if bookings[i], err = c.prepare(stream.batch(batchSize)); err != nil {
 			return nil, err
@@ -240,7 +237,7 @@ func (m *questioning) amid(ctx context.Context, c contender, which int, stream *
 	var group sync.WaitGroup
 	group.Go(func() {
 		defer close(done)
-		fault = arrive(ctx, bookings)
+		fault = arrive(ctx, bookings, m.pace)
 		fault = errors.Join(fault, c.roll(ctx))
 	})
 	for variant := 0; ; variant++ {
@@ -261,10 +258,10 @@ func (m *questioning) amid(ctx context.Context, c contender, which int, stream *
 	return times, errors.Join(err, fault)
 }
 
-// arrive books the batches evenly over arrivalTime, or as fast as they are taken where
-// that is slower.
-func arrive(ctx context.Context, bookings []booking) error {
-	tick := time.NewTicker(arrivalTime / time.Duration(len(bookings)))
+// arrive books the batches one after the other at a pace, or as fast as they are taken
+// where that is slower.
+func arrive(ctx context.Context, bookings []booking, pace time.Duration) error {
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for _, book := range bookings {
 		if _, err := book(ctx); err != nil {
@@ -303,7 +300,13 @@ func (m *questioning) report(ctx context.Context, r *report) error {
 			times.rows = append(times.rows, row)
 		}
 	}
-	return errors.Join(r.add(times), m.reportRatios(title, r))
+	if err := r.add(times); err != nil {
+		return err
+	}
+	for _, t := range []temper{cold, warm, beside} {
+		r.draw(fmt.Sprintf("%s-%s", m.shape, strings.Fields(string(t))[0]), m.drawing(t, title))
+	}
+	return m.reportRatios(title, r)
 }
 
 // reportRatios says how much faster ours are.
@@ -315,11 +318,21 @@ func (m *questioning) reportRatios(title string, r *report) error {
 			for _, temper := range []temper{cold, warm, beside} {
 				faster := over(m.times[timeKey{pair.theirs, which, temper}], m.times[timeKey{pair.ours, which, temper}])
 				row = append(row, faster.String(), faster.spread())
-				if temper == warm {
-					row = append(row, m.aim(pair, q.name))
+				if temper != warm {
+					continue
 				}
+				asked := m.aim(pair, q.name)
+				if asked == 0 {
+					row = append(row, "")
+					continue
+				}
+				row = append(row, fmt.Sprint(asked))
+				r.aimed(fmt.Sprintf("%s, warm: %s against %s, times faster", q.name, pair.ours, pair.theirs), title, asked, median(faster), false)
 			}
 			t.rows = append(t.rows, row)
+		}
+		if colder := over(m.times[timeKey{"memstore", which, cold}], m.times[timeKey{"memstore", which, warm}]); len(colder) > 0 {
+			r.aimed(fmt.Sprintf("%s, cold: memstore, times as long as warm", q.name), title, 5, median(colder), true)
 		}
 	}
 	if len(t.rows) == 0 {
@@ -328,16 +341,31 @@ func (m *questioning) reportRatios(title string, r *report) error {
 	return r.add(t)
 }
 
-// aim is how many times faster ours are to be.
-func (m *questioning) aim(pair rival, question string) string {
-	var aims map[string]string
+// aim is how many times faster ours are to be; 0 where nothing was asked for.
+func (m *questioning) aim(pair rival, question string) float64 {
 	switch {
-	case pair.ours == "memstore" && pair.theirs == "duckdb" && m.shape == adversarial:
-		return "0.5"
-	case pair.ours == "memstore" && pair.theirs == "duckdb" && slices.Contains([]shape{typical, skewed}, m.shape):
-		aims = map[string]string{"Q1": "50", "Q2": "20", "Q3": "3", "Q4": "100", "Q5": "1", "Q6": "1", "Q7": "1", "Q7d": "1"}
+	case pair == (rival{"memstore", "duckdb"}) && m.shape == adversarial:
+		return 0.5
+	case pair == (rival{"memstore", "duckdb"}) && m.shape != wide:
+		return map[string]float64{"Q1": 50, "Q2": 20, "Q3": 3, "Q4": 100, "Q5": 1, "Q6": 1, "Q7": 1, "Q7d": 1}[question]
 	case pair.ours == "sqlitestore" || pair.ours == "postgresstore":
-		aims = map[string]string{"Q1": "10", "Q2": "10", "Q3": "0.83", "Q4": "0.83"}
+		return map[string]float64{"Q1": 10, "Q2": 10, "Q3": 0.83, "Q4": 0.83}[question]
 	}
-	return aims[question]
+	return 0
+}
+
+// drawing shows the times of all.
+func (m *questioning) drawing(t temper, title string) *plot {
+	p := &plot{title: "Answers, " + string(t) + ", " + title, x: "question", y: "milliseconds", logY: true}
+	for _, q := range m.questions(0) {
+		p.groups = append(p.groups, q.name)
+	}
+	for _, e := range m.field.entrants {
+		b := bars{name: e.name}
+		for which := range p.groups {
+			b.values = append(b.values, m.times[timeKey{e.name, which, t}].median().Seconds()*1e3)
+		}
+		p.bars = append(p.bars, b)
+	}
+	return p
 }

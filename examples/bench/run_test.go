@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
-
-	"github.com/usagebook/usagebook/usage/postgresstore/pgtest"
 )
 
 // These tests prove the program alive and its answers right, and nothing of speed.
@@ -31,11 +28,8 @@ func TestStores(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	file := filepath.Join(t.TempDir(), "report.md")
-	err := run(t.Context(), []string{"-records", "10000", "-append", "200,2000", "-commits", "16", "-turns", "2", "-report", file, "stores", "writers"}, &out)
-	if errors.Is(err, pgtest.ErrNotInstalled) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
+	err := run(t.Context(), []string{"-records", "10000", "-append", "200,2000", "-commits", "16", "-turns", "2", "-warm", "10ms", "-report", file, "stores", "writers"}, &out)
+	needPostgres(t, err)
 	report, err := os.ReadFile(file)
 	require.NoError(t, err)
 	for _, engine := range []string{"sqlite", "postgres"} {
