@@ -524,6 +524,7 @@ func TestCancel(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 1, ended.Load(), "the work ended at once")
 		<-time.After(2 * time.Second)
+		synctest.Wait()
 		require.Equal(t, x, heard)
 		again, err := a.Cancel(t.Context(), "op", id)
 		require.NoError(t, err)
