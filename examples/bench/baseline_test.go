@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +123,55 @@ func TestShapes(t *testing.T) {
 			require.Regexp(t, `(?m)^ *Q7d +memstore +naive +\d`, out.String())
 		})
 	}
+}
+
+// TestMixed: a reader and a writer get along, and scaling ends in a table and plots.
+func TestMixed(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	file := filepath.Join(t.TempDir(), "report.md")
+	require.NoError(t, run(t.Context(), []string{"-records", "10000", "-contenders", "naive,memstore", "-mix", "200ms", "-warm", "1ms", "-pace", "1ms", "-report", file, "mixed", "scaling"}, &out))
+	require.Regexp(t, `(?m)^ *memstore +\d+ questions/s`, out.String())
+	require.Regexp(t, `(?m)^ *Q1 +naive .*\d\.\d *$`, out.String())
+	report, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, name := range []string{"typical-mixed", "typical-scaling-Q1", "typical-scaling-Q4"} {
+		require.Contains(t, string(report), "](report-"+name+".svg)")
+		require.FileExists(t, filepath.Join(filepath.Dir(file), "report-"+name+".svg"))
+	}
+}
+
+// TestStampedID: ids of the mixed part are UUIDs in their canonical form, and differ.
+func TestStampedID(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for n := range uint64(500) {
+		for i := range uint64(batchSize) {
+			id := stampedID(n, i)
+			require.False(t, seen[id])
+			seen[id] = true
+		}
+		require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, stampedID(n, 0))
+	}
+}
+
+// TestAxis: ticks are round numbers that hold all values between them.
+func TestAxis(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		log    bool
+		values []float64
+		want   []float64
+	}{
+		"even":       {false, []float64{3, 41}, []float64{0, 10, 20, 30, 40, 50}},
+		"one":        {false, []float64{0}, []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
+		"powers":     {true, []float64{0.02, 40, math.NaN(), 0}, []float64{0.01, 0.1, 1, 10, 100}},
+		"one power":  {true, []float64{10}, []float64{10, 100}},
+		"no numbers": {true, nil, []float64{1, 10}},
+	} {
+		require.InDeltaSlice(t, c.want, newAxis(c.log, c.values, 0, 100).ticks(), 1e-9, name)
+	}
+	require.Equal(t, []string{"20M", "100k", "2000", "0.01"}, []string{tick(20e6), tick(1e5), tick(2000), tick(0.01)})
 }
 
 // TestEventCheck: what hand-written contenders check is what rules ask for.

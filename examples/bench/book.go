@@ -33,6 +33,12 @@ func newBookContender(store usage.Store) (bookContender, error) {
 }
 
 func (c *bookContender) prepare(b delivery) (booking, error) {
+	records := c.records(b)
+	return func(ctx context.Context) (int, error) { return c.append(ctx, records) }, nil
+}
+
+// records are the events in the book's own form.
+func (c *bookContender) records(b delivery) []usage.Record {
 	records := make([]usage.Record, len(b.events))
 	for i := range b.events {
 		e := &b.events[i]
@@ -44,13 +50,15 @@ func (c *bookContender) prepare(b delivery) (booking, error) {
 		records[i] = usage.Record{Tenant: e.tenant, Source: e.source, ID: e.id, Meter: e.meter, Start: e.at, Values: usage.Quantity(e.quantity),
 			Dimensions: usage.NewDimensions(dims...)}
 	}
-	return func(ctx context.Context) (int, error) {
-		receipt, err := c.book.Append(ctx, records...)
-		if err != nil {
-			return 0, err
-		}
-		return receipt.Inserted, nil
-	}, nil
+	return records
+}
+
+func (c *bookContender) append(ctx context.Context, records []usage.Record) (int, error) {
+	receipt, err := c.book.Append(ctx, records...)
+	if err != nil {
+		return 0, err
+	}
+	return receipt.Inserted, nil
 }
 
 func (c *bookContender) roll(ctx context.Context) error {

@@ -4,6 +4,7 @@
 //	go run ./examples/bench                             # everything, of moderate size
 //	go run ./examples/bench -records 1000000 queries    # answers alone, of those in memory
 //	go run ./examples/bench -records 1000000 -contenders memstore,duckdb -workload skewed ingest queries
+//	go run ./examples/bench -records 5000000 -report examples/bench/REPORT.md ingest queries scaling mixed
 //
 // Its parts:
 //
@@ -11,6 +12,11 @@
 //	         beforehand; and bytes a record: on the heap, and by the contender's own account
 //	queries  eight questions: cold, which is the first time after loading, warm, and while
 //	         batches of 200 records keep arriving
+//	scaling  the questions of books of a fifth, all and four times the records
+//	mixed    ours with one reader and one writer on two cores: each alone, and together
+//	         with the writer at half of its top rate; and how long appends take then
+//	allocations
+//	         what baseline.json holds: allocations an operation, bytes a record
 //	http     POST /v1/records of 200-record batches into memory, over loopback, against
 //	         a handler that only reads the same bodies and decodes them by encoding/json;
 //	         and a page of 1,000 lines of usageAggregates out of a book, over loopback,
@@ -24,7 +30,8 @@
 //
 // # Contenders
 //
-// Ingest and queries compare those of -contenders:
+// Ingest, queries and scaling compare those of -contenders; mixed and allocations are
+// about ours among them:
 //
 //	naive         Go over a slice of structs with decimal.Decimal, and a map of identities
 //	duckdb        DuckDB in process: DECIMAL columns; for booking its identity is the
@@ -43,6 +50,21 @@
 //
 // DuckDB needs cgo and a linker for C++ (g++). Without cgo, or with the tag noduckdb,
 // the program builds without it, and says so where it is named.
+//
+// # Memory
+//
+// Events are made while they are read, 100,000 at a time, and one contender is loaded
+// at a time; only durable ones keep theirs, on disk. Naive Go needs some 400 bytes a
+// record, DuckDB's primary key and texts as much.
+//
+// # Report and baseline
+//
+// -report writes Markdown with what was asked for and whether it was reached, and plots
+// as SVG beside it. baseline.json holds figures that do not depend on how busy the
+// machine is, at 100,000 records. TestBaseline fails where one of them has grown by more
+// than a fifth, and names it. To accept that, and after each improvement:
+//
+//	go test ./examples/bench -run TestBaseline -update
 //
 // # Workloads
 //
@@ -63,7 +85,7 @@
 // the same for all, to the last digit. A difference ends the run.
 //
 // PostgreSQL is a server of its own that is thrown away afterwards. Where none is
-// installed, -engines sqlite leaves it out.
+// installed, -engines sqlite, or -contenders without it, leaves it out.
 //
 //	-records     records in a book (200,000)
 //	-turns       turns of each side (5)
@@ -73,9 +95,10 @@
 //	-meters      how many of the meters a resource has (40, which makes 80,000 series and
 //	             is hard on whoever remembers series)
 //	-warm        queries, stores: about for how long a quick question is asked in a turn (200ms)
+//	-mix         mixed: how long reader and writer go on together (5m)
 //	-pace        queries: the time from one batch to the next, of the 2 to 25 that arrive
 //	             while a question is asked (20ms)
-//	-contenders  ingest, queries: who takes part (all but memstore-raw)
+//	-contenders  ingest, queries, scaling, mixed, allocations: who takes part (all but memstore-raw)
 //	-batches     http: batches in a turn of ingest (400)
 //	-clients     http: connections that post at the same time (4)
 //	-engines     stores, writers: sqlite, postgres or both (sqlite,postgres)

@@ -32,6 +32,7 @@ type sizes struct {
 	// warm is for about how long a quick question is asked over and over in a turn, and
 	// pace the time from batch to batch of those that arrive meanwhile.
 	warm, pace time.Duration
+	mix        time.Duration // mixed
 }
 
 // part is a comparison that can be run alone.
@@ -43,6 +44,8 @@ type part struct {
 var parts = []part{
 	{"ingest", compareIngest},
 	{"queries", compareQueries},
+	{"scaling", compareScaling},
+	{"mixed", compareMixed},
 	{"allocations", compareAllocations},
 	{"http", compareHTTP},
 	{"stores", compareStores},
@@ -64,12 +67,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	contenders := flags.String("contenders", usual(), "ingest, queries: `names` of contenders")
 	flags.IntVar(&s.commits, "commits", 400, "writers: batches in a turn")
 	flags.DurationVar(&s.warm, "warm", 200*time.Millisecond, "queries, stores: about for how `long` a quick question is asked in a turn")
+	flags.DurationVar(&s.mix, "mix", 5*time.Minute, "mixed: how `long` a reader and a writer go on together")
 	flags.DurationVar(&s.pace, "pace", 20*time.Millisecond, "queries: `time` from one batch to the next, of those that arrive while a question is asked")
 	file := flags.String("report", "", "write a report in Markdown to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.records < 10_000 || s.pace <= 0 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.each < 1 || s.each > meters {
+	if s.records < 10_000 || s.pace <= 0 || s.mix <= 0 || s.turns < 1 || s.batches < 1 || s.clients < 1 || s.commits < 1 || s.each < 1 || s.each > meters {
 		return errors.New("at least 10,000 records and one turn, batch, client and commit are needed, and 1 to 40 meters; see -help")
 	}
 	if s.shape = shape(*shaped); !slices.Contains(shapes, s.shape) {

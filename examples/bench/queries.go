@@ -12,40 +12,51 @@ import (
 
 // compareQueries compares answers: cold, which is the first time after loading, warm,
 // and while batches keep arriving.
-func compareQueries(ctx context.Context, s sizes, r *report) (err error) {
-	f, err := newField(s.contenders)
+func compareQueries(ctx context.Context, s sizes, r *report) error {
+	m, err := askAll(ctx, s, r)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	m := &questioning{sizes: s, field: f, times: map[timeKey]turns{}, durable: map[string]contender{}}
+	return m.report(r)
+}
+
+// askAll has the field take all its turns.
+func askAll(ctx context.Context, s sizes, r *report) (m *questioning, err error) {
+	f, err := newField(s.contenders)
+	if err != nil {
+		return nil, err
+	}
+	m = &questioning{sizes: s, field: f, times: map[timeKey]turns{}, durable: map[string]contender{}}
 	m.rows = make([]int, len(m.questions(0)))
 	defer func() {
 		for _, c := range m.durable {
 			err = errors.Join(err, c.close())
 		}
+		err = errors.Join(err, f.close())
 	}()
 	for i := range s.turns {
 		m.turn, m.answers = i, map[answerKey]known{}
 		for _, e := range f.turn(i) {
 			if err := m.entrant(ctx, e); err != nil {
-				return fmt.Errorf("%s: %w", e.name, err)
+				return nil, fmt.Errorf("%s: %w", e.name, err)
 			}
 			r.progress("turn %d: %s", i+1, e.name)
 		}
 	}
 	for which, rows := range m.rows {
 		if rows == 0 {
-			return fmt.Errorf("%s: all answers are empty, which compares nothing; more records are needed", m.questions(0)[which].name)
+			return nil, fmt.Errorf("%s: all answers are empty, which compares nothing; more records are needed", m.questions(0)[which].name)
 		}
 	}
-	return m.report(ctx, r)
+	m.notes, err = f.notes(ctx)
+	return m, err
 }
 
-// questioning is a run of compareQueries.
+// questioning is a run of askAll.
 type questioning struct {
 	sizes
 	field *field
+	notes []string // about the field
 	turn  int
 	// durable are the contenders that keep their records from turn to turn: they are
 	// opened anew in each, and book what has arrived for the others.
@@ -273,13 +284,9 @@ func arrive(ctx context.Context, bookings []booking, pace time.Duration) error {
 }
 
 // report prints what was measured.
-func (m *questioning) report(ctx context.Context, r *report) error {
+func (m *questioning) report(r *report) error {
 	title := fmt.Sprintf("over %d records, %s", m.records, m.workload)
-	notes, err := m.field.notes(ctx)
-	if err != nil {
-		return err
-	}
-	times := &table{title: "Answers " + title, notes: notes, columns: []string{"question", "contender"}}
+	times := &table{title: "Answers " + title, notes: m.notes, columns: []string{"question", "contender"}}
 	for _, t := range []temper{cold, warm, beside} {
 		times.columns = append(times.columns, string(t), "spread")
 		if t == warm {

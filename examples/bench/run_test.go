@@ -43,7 +43,8 @@ func TestStores(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-records", "1"}, {"more"}, {"-append", "0", "stores"}, {"-append", "x", "stores"}, {"-engines", "oracle", "stores"}, {"-turns", "0"}} {
+	for _, args := range [][]string{{"-records", "1"}, {"more"}, {"-append", "0", "stores"}, {"-append", "x", "stores"}, {"-engines", "oracle", "stores"}, {"-turns", "0"},
+		{"-workload", "odd"}, {"-ids", "serial"}, {"-contenders", "oracle", "queries"}, {"-contenders", "naive", "mixed"}, {"-pace", "0s"}, {"-mix", "0s"}} {
 		require.Error(t, run(t.Context(), args, new(bytes.Buffer)), "%v", args)
 	}
 }
