@@ -24,7 +24,7 @@ const (
 // rest. It reports false, and nothing was given out, where it was about more.
 func (g *grouping) few(give func(*usage.GroupRow) error) (done bool, err error) {
 	confirm := g.read.Confirm
-	if confirm == nil || confirm.Mark.Sequence != g.mark.mark || !g.alone || g.lo > 0 || g.hi < int64(g.mark.mark) {
+	if confirm == nil || confirm.Mark.Sequence != g.mark.mark || !g.alone || g.lo > 0 || g.hi < int64(g.mark.mark) || booked(g.read.Where) {
 		return false, nil
 	}
 	pairs, err := g.pairsAtHand(g.ctx, g.query, true)
@@ -49,6 +49,9 @@ func (g *grouping) few(give func(*usage.GroupRow) error) (done bool, err error) 
 	g.events(&b, pairs)
 	if g.linked {
 		g.uncorrected(&b)
+	}
+	if err := g.filter(&b); err != nil {
+		return false, err
 	}
 	b.add(" AND ")
 	g.confirmed(&b, confirm)

@@ -175,7 +175,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	b.add(" FROM ", g.schema, ".records r")
 	interval := g.lo > 0 || g.hi < int64(g.mark.mark)
 	confirm := g.read.Confirm
-	if interval {
+	if interval || booked(g.read.Where) {
 		b.add(" JOIN ", g.schema, ".batches b ON b.id = r.batch")
 	}
 	var pairs []int64 // nil: those in scope
@@ -213,6 +213,9 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	}
 	if g.linked {
 		g.uncorrected(&b)
+	}
+	if err := g.filter(&b); err != nil {
+		return false, err
 	}
 	if g.catalog != nil && !complete {
 		b.add(" AND (m.kind IS NULL OR m.kind >= 0)")
@@ -279,6 +282,20 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		return true, nil
 	}
 	return g.give(rows, give)
+}
+
+// filter writes the condition on records.
+func (g *grouping) filter(b *builder) error {
+	if g.read.Where == nil {
+		return nil
+	}
+	where, ok := g.where(g.read.Where, len(b.args))
+	if !ok || where.Residual != nil {
+		return fmt.Errorf("%w: the database cannot decide the condition %s", usage.ErrInvalid, g.read.Where)
+	}
+	b.add(" AND (", where.SQL, ")")
+	b.args = append(b.args, where.Args...)
+	return nil
 }
 
 // sumSpace is room for an answer, which nobody keeps.

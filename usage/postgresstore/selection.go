@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/filter/sqlfilter"
 	"github.com/usagebook/usagebook/usage"
 )
@@ -174,11 +175,20 @@ func (q *query) settledPart(b *builder, lo, hi int64) {
 // alone. What its series decides, the meter and the dimensions, Selection.Series
 // says too.
 func (q *query) hint(b *builder) {
-	if q.sel.Filter == nil {
-		return
+	if where, ok := q.where(q.sel.Filter, len(b.args)); ok && where.SQL != "TRUE" {
+		b.add(" AND (", where.SQL, ")")
+		b.args = append(b.args, where.Args...)
+	}
+}
+
+// where turns a condition into one on a record r, and its batch b where booked says
+// so. There may be so many arguments before it.
+func (s *Store) where(c *filter.Checked, argsBefore int) (where sqlfilter.Where, ok bool) {
+	if c == nil {
+		return where, false
 	}
 	columns := sqlfilter.Columns{}
-	for _, f := range q.sel.Filter.Fields() {
+	for _, f := range c.Fields() {
 		switch name := f.Name; name {
 		case "id":
 			columns[name] = sqlfilter.Column{SQL: "r.id", Kind: sqlfilter.KindText, NotNull: true}
@@ -195,26 +205,35 @@ func (q *query) hint(b *builder) {
 		case "sequence":
 			columns[name] = sqlfilter.Column{SQL: "b.base + r.ord", Kind: sqlfilter.KindInteger, NotNull: true}
 		case "verified":
-			columns[name] = sqlfilter.Column{SQL: "SELECT CASE v.state WHEN 2 THEN true WHEN 0 THEN false END FROM " + q.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean}
+			columns[name] = sqlfilter.Column{SQL: "SELECT CASE v.state WHEN 2 THEN true WHEN 0 THEN false END FROM " + s.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean}
 		case "billable":
-			columns[name] = sqlfilter.Column{SQL: "SELECT v.billable FROM " + q.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean, NotNull: true}
+			columns[name] = sqlfilter.Column{SQL: "SELECT v.billable FROM " + s.schema + ".verdicts v WHERE v.id = r.verdict", Kind: sqlfilter.KindBoolean, NotNull: true}
 		default:
 			if value, ok := strings.CutPrefix(name, "values/"); ok && quotable(value) {
-				columns[name] = sqlfilter.Column{SQL: q.value(value), Kind: sqlfilter.KindNumeric}
+				columns[name] = sqlfilter.Column{SQL: s.value(value), Kind: sqlfilter.KindNumeric}
 			}
 		}
 	}
 	w, err := sqlfilter.New(sqlfilter.PostgreSQL(), columns)
 	if err != nil {
-		return // then nothing is pushed
+		return where, false // then nothing is pushed
 	}
-	where := w.Where(q.sel.Filter, len(b.args))
-	if where.SQL == "TRUE" {
-		return
-	}
-	b.add(" AND (", where.SQL, ")")
-	b.args = append(b.args, where.Args...)
+	return w.Where(c, argsBefore), true
 }
+
+// booked reports whether a condition looks at what a record got from its batch.
+func booked(c *filter.Checked) bool {
+	return c != nil && slices.ContainsFunc(c.Fields(), func(f filter.Field) bool { return f.Name == "recorded" || f.Name == "sequence" })
+}
+
+// Filters reports whether the database can decide all of a condition.
+func (s *Store) Filters(c *filter.Checked) bool {
+	where, ok := s.where(c, mostArgs)
+	return ok && where.Residual == nil
+}
+
+// mostArgs is more than the arguments of a statement beside those of its condition.
+const mostArgs = 10_000
 
 func quotable(name string) bool { return utf8.ValidString(name) && !strings.ContainsRune(name, 0) }
 
@@ -230,9 +249,9 @@ func quote(text string) string {
 
 // value writes the value of a name in a record r, null where it has none. The
 // sub-selects are read once for a statement.
-func (q *query) value(name string) string {
+func (s *Store) value(name string) string {
 	n := quote(name)
-	shapes := "FROM " + q.schema + ".shapes WHERE "
+	shapes := "FROM " + s.schema + ".shapes WHERE "
 	return "CASE WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + "names[1] = " + n + ")) THEN r.value" +
 		" WHEN r.shape = ANY(ARRAY(SELECT id " + shapes + n + " = ANY(names[2:]))) THEN r.more[(SELECT array_position(names, " + n + ") - 1 " + shapes + "id = r.shape)] END"
 }

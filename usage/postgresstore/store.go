@@ -16,10 +16,11 @@ import (
 )
 
 var (
-	_ usage.Store     = (*Store)(nil)
-	_ usage.Grouper   = (*Store)(nil)
-	_ usage.Assumer   = (*Store)(nil)
-	_ usage.TaskStore = (*Store)(nil)
+	_ usage.Store         = (*Store)(nil)
+	_ usage.Grouper       = (*Store)(nil)
+	_ usage.Assumer       = (*Store)(nil)
+	_ usage.FilterGrouper = (*Store)(nil)
+	_ usage.TaskStore     = (*Store)(nil)
 )
 
 // Store is a book in a schema of a PostgreSQL database. It is safe for
