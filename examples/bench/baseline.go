@@ -164,7 +164,7 @@ func compareAllocations(ctx context.Context, s sizes, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	t := &table{title: fmt.Sprintf("Allocations and bytes of ours, %d records, %s", s.records, s.workload), columns: []string{"figure", "value"}}
+	t := &table{title: fmt.Sprintf("Allocations and bytes of ours, %s records, %s", count(s.records), s.workload), columns: []string{"figure", "value"}}
 	for _, e := range f.entrants {
 		if !e.ours {
 			continue

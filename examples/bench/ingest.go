@@ -216,7 +216,7 @@ func (t turns) sum() (all time.Duration) {
 
 // report prints what was measured.
 func (m *ingestion) report(ctx context.Context, r *report) error {
-	title := fmt.Sprintf("%d records, %s", m.records, m.workload)
+	title := fmt.Sprintf("%s records, %s", count(m.records), m.workload)
 	notes, err := m.field.notes(ctx)
 	if err != nil {
 		return err
@@ -291,12 +291,15 @@ func (m *ingestion) report(ctx context.Context, r *report) error {
 
 // way names the attempt for a person.
 func (a *attempt) way() string {
-	text := fmt.Sprintf("%s in batches of %d", a.name, a.batch)
-	if a.cores > 0 {
-		text += fmt.Sprintf(" on %d cores", a.cores)
+	text := fmt.Sprintf("%s, batches of %d", a.name, a.batch)
+	switch {
+	case a.cores == 1:
+		text += ", one core"
+	case a.cores > 1:
+		text += fmt.Sprintf(", %d cores", a.cores)
 	}
 	if a.roller {
-		text += " with the roller running"
+		text += ", roller running"
 	}
 	return text
 }

@@ -16,8 +16,9 @@ func machine() (lines []string) {
 		cpu = runtime.GOARCH
 	}
 	lines = append(lines, fmt.Sprintf("CPU: %s, %d cores for this process", cpu, runtime.GOMAXPROCS(0)))
-	if memory := systemField("/proc/meminfo", "MemTotal"); memory != "" {
-		lines = append(lines, "Memory: "+memory)
+	var memory int // in KiB
+	if _, err := fmt.Sscan(systemField("/proc/meminfo", "MemTotal"), &memory); err == nil {
+		lines = append(lines, fmt.Sprintf("Memory: %.1f GiB", float64(memory)/(1<<20)))
 	}
 	system := runtime.GOOS + "/" + runtime.GOARCH
 	if name := strings.Trim(systemField("/etc/os-release", "PRETTY_NAME"), `"`); name != "" {

@@ -28,7 +28,7 @@ func compareMixed(ctx context.Context, s sizes, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	title := fmt.Sprintf("over %d records and more, %s", s.records, s.workload)
+	title := fmt.Sprintf("over %s records and more, %s", count(s.records), s.workload)
 	t := &table{title: fmt.Sprintf("One reader and one writer of batches of %d on two cores for %s, %s", batchSize, s.mix, title),
 		notes: []string{"share: of the speed alone; of the writer's, while it books, and of the pace it was to keep",
 			"an append: of the writer at half its top rate with the reader beside it"},

@@ -34,7 +34,7 @@ type bars struct {
 
 // The drawing, in pixels: the frame lies within margins, with the legend on the right.
 const (
-	plotWidth, plotHeight                        = 900, 420
+	plotWidth, plotHeight                        = 1000, 420
 	frameLeft, frameTop, frameRight, frameBottom = 80, 40, 690, 360
 	colours                                      = "#4e79a7 #f28e2b #e15759 #76b7b2 #59a14f #b07aa1 #9c755f #7f7f7f #edc948 #ff9da7"
 	plotFont                                     = `font-family="sans-serif" font-size="12"`

@@ -285,7 +285,7 @@ func arrive(ctx context.Context, bookings []booking, pace time.Duration) error {
 
 // report prints what was measured.
 func (m *questioning) report(r *report) error {
-	title := fmt.Sprintf("over %d records, %s", m.records, m.workload)
+	title := fmt.Sprintf("over %s records, %s", count(m.records), m.workload)
 	times := &table{title: "Answers " + title, notes: m.notes, columns: []string{"question", "contender"}}
 	for _, t := range []temper{cold, warm, beside} {
 		times.columns = append(times.columns, string(t), "spread")

@@ -131,12 +131,23 @@ func (r *report) add(t *table) error {
 	w := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%s\t\n", strings.Join(t.columns, "\t"))
 	markdownRow(&r.markdown, t.columns)
-	markdownRow(&r.markdown, slices.Repeat([]string{"---:"}, len(t.columns)))
+	markdownRow(&r.markdown, t.alignment())
 	for _, row := range t.rows {
 		fmt.Fprintf(w, "%s\t\n", strings.Join(row, "\t"))
 		markdownRow(&r.markdown, row)
 	}
 	return w.Flush()
+}
+
+// alignment has columns of words begin on the left.
+func (t *table) alignment() []string {
+	list := slices.Repeat([]string{"---:"}, len(t.columns))
+	for i := range list {
+		if slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "" && row[i][0] >= 'a' && row[i][0] <= 'z' }) {
+			list[i] = "---"
+		}
+	}
+	return list
 }
 
 func markdownRow(b *strings.Builder, cells []string) {

@@ -26,7 +26,7 @@ func compareScaling(ctx context.Context, s sizes, r *report) error {
 	}
 	t := &table{title: fmt.Sprintf("Warm answers as the book grows, %s", s.workload), columns: []string{"question", "contender"}}
 	for _, n := range records {
-		t.columns = append(t.columns, fmt.Sprintf("%d records", n))
+		t.columns = append(t.columns, count(n)+" records")
 	}
 	t.columns = append(t.columns, "the last to the first")
 	for which, q := range s.workload.questions(s.records, 0) {

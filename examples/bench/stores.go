@@ -11,9 +11,9 @@ import (
 // compareStores compares booking, asking and the room on disk with what is written
 // by hand for the same engine.
 func compareStores(ctx context.Context, s sizes, r *report) error {
-	booking := &table{title: fmt.Sprintf("Booking %d records with deduplication, one writer, in %d turns", s.records, s.turns),
+	booking := &table{title: fmt.Sprintf("Booking %s records with deduplication, one writer, in %d turns", count(s.records), s.turns),
 		columns: []string{"engine", "batch", "ours", "spread", "by hand", "spread", "rate, ours to by hand", "spread"}}
-	asking := &table{title: fmt.Sprintf("Sums over %d records, ours rolled up", s.records),
+	asking := &table{title: fmt.Sprintf("Sums over %s records, ours rolled up", count(s.records)),
 		columns: []string{"engine", "question", "rows at most", "ours", "spread", "by hand", "spread", "ours is faster by", "spread"}}
 	room := &table{title: "Bytes on disk for each record, with all indexes",
 		columns: []string{"engine", "batch", "ours", "by hand", "ours to by hand", "with rollups", "to by hand", "rolled up in"}}

@@ -56,3 +56,12 @@ func short(d time.Duration) string {
 	}
 	return d.String()
 }
+
+// count is a number of records for reading: 5,000,000.
+func count(n int) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
