@@ -37,8 +37,9 @@ type Store struct {
 
 	mu     sync.RWMutex // guards what follows
 	closed bool
-	// names is read under mu or under naming and changed under both, so that
-	// writers look names up before it is their turn.
+	// Tenants, meters, sources, dimensions and series among the names are read
+	// under mu or under naming and changed under both, so that writers look them
+	// up before it is their turn. Values and verdicts are guarded by mu alone.
 	naming sync.RWMutex // taken after mu or without it
 	names  names
 	parts  []part // the last one has the head, all others are full
