@@ -43,10 +43,11 @@
 // # What runs where
 //
 // Group adds up in Go what SQLite reads in order; the groups of a series are asked
-// for once. Rollup rows are packed, those of a month of days of one series in
+// for once, and a condition on values and the start is decided beside. Rollup rows are packed, those of a month of days of one series in
 // one row. Of Selection.Filter, conditions on sequence and start become SQL,
 // bounds of recorded become bounds of the sequence, and an id is looked up in the
-// index; dimensions are decided once per series, and values by the Book.
+// index; dimensions are decided once per series, and values of scanned records by the
+// Book.
 //
 // # Migrations
 //

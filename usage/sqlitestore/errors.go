@@ -7,6 +7,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/usagebook/usagebook/filter"
 	"github.com/usagebook/usagebook/usage"
 	"github.com/usagebook/usagebook/usage/internal/chunk"
 )
@@ -79,6 +80,9 @@ func fault(what string, err error) error {
 		if errors.Is(err, own) {
 			return fmt.Errorf("sqlitestore: %s: %w", what, err)
 		}
+	}
+	if condition := (*filter.Error)(nil); errors.As(err, &condition) {
+		return fmt.Errorf("sqlitestore: %s: %w", what, err)
 	}
 	primary, extended := codeOf(err)
 	kind := usage.ErrUnavailable

@@ -36,6 +36,12 @@ func (s *Store) group(ctx context.Context, read *usage.GroupRead, yield func(*us
 		return err
 	}
 	g := &grouping{query: q, ctx: ctx, read: read, locator: read.Window.Locator(), single: read.Window.Unit == aggregate.None, tally: s.newTally(len(read.Values))}
+	if read.Where != nil {
+		if !s.Filters(read.Where) {
+			return fmt.Errorf("%w: the condition %s is not about values and the start alone", usage.ErrInvalid, read.Where)
+		}
+		g.sieve = newSieve(read.Where)
+	}
 	for i, name := range read.Values {
 		if first := slices.Index(read.Values, name); first < i {
 			if g.again == nil {
@@ -75,7 +81,8 @@ type grouping struct {
 	ctx     context.Context
 	read    *usage.GroupRead
 	locator aggregate.Locator
-	single  bool // one window
+	single  bool   // one window
+	sieve   *sieve // nil without a condition
 
 	// What was asked already, by codes. groups has a table for each class.
 	groups  [8][]int32
@@ -256,6 +263,11 @@ func (g *grouping) add(c *conn, p *pair, at place, data []byte) error {
 	group, err := g.groupOf(c, p, w.series, class)
 	if err != nil || group < 0 {
 		return err
+	}
+	if g.sieve != nil {
+		if ok, err := g.sieve.takes(g, c, at, w.shape, w.values); err != nil || !ok {
+			return err
+		}
 	}
 	window := int64(0)
 	if !g.single {

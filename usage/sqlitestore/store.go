@@ -10,9 +10,10 @@ import (
 )
 
 var (
-	_ usage.Store     = (*Store)(nil)
-	_ usage.Grouper   = (*Store)(nil)
-	_ usage.TaskStore = (*Store)(nil)
+	_ usage.Store         = (*Store)(nil)
+	_ usage.Grouper       = (*Store)(nil)
+	_ usage.FilterGrouper = (*Store)(nil)
+	_ usage.TaskStore     = (*Store)(nil)
 )
 
 // Store is a book in an SQLite file. It is safe for concurrent use, and so is
