@@ -352,6 +352,10 @@ func (s Sum) Decimal() decimal.Decimal {
 // Number returns the sum as a Number. The error is a [*NumberError] that wraps
 // [ErrRange] if the sum has too many digits before or after the point.
 func (s Sum) Number() (Number, error) {
+	// Nearly every sum fits a word, and is within the limits then.
+	if coef := int64(s.lo); s.carry == nil && s.hi == uint64(coef>>63) && s.scale <= MaxScale {
+		return Fixed(coef, s.scale), nil
+	}
 	neg, mag, scale, ok := s.magnitude()
 	if ok && scale > MaxScale {
 		return Number{}, rangeError(scaleReason)

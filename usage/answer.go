@@ -108,6 +108,10 @@ func (q *query) rows(ctx context.Context) iter.Seq2[Row, error] {
 			}
 			return
 		}
+		if q.unordered() && q.token == nil {
+			q.inOrder(ctx, p.size, yield)
+			return
+		}
 		if q.records {
 			err = p.readRecords(ctx)
 		} else {
@@ -122,17 +126,49 @@ func (q *query) rows(ctx context.Context) iter.Seq2[Row, error] {
 		if p.size >= 0 {
 			items = items[:min(p.size, len(items))]
 		}
-		n := len(q.columns)
-		var cells []filter.Value // for some rows at once, which may be kept
+		room := cellRoom{columns: len(q.columns)}
 		for i := range items {
-			if cap(cells) < n {
-				cells = make([]filter.Value, 0, n*min(64, len(items)-i))
-			}
-			if !yield(q.rowIn(&items[i], cells[:0:n]), nil) {
+			if !yield(q.rowIn(&items[i], room.take(len(items)-i)), nil) {
 				return
 			}
-			cells = cells[n:n:cap(cells)]
 		}
+	}
+}
+
+// cellRoom is room for the cells of some rows at once, which may be kept.
+type cellRoom struct {
+	columns int
+	cells   []filter.Value
+}
+
+// take returns room for a row, of so many that are to come.
+func (r *cellRoom) take(left int) []filter.Value {
+	n := r.columns
+	if cap(r.cells) < n {
+		r.cells = make([]filter.Value, 0, n*min(64, left))
+	}
+	cells := r.cells[:0:n]
+	r.cells = r.cells[n:n:cap(r.cells)]
+	return cells
+}
+
+// inOrder yields rows that need not be put in order, as they are finished.
+func (q *query) inOrder(ctx context.Context, most int, yield func(Row, error) bool) {
+	r, err := q.book.run(ctx, q)
+	if err != nil {
+		yield(Row{}, err)
+		return
+	}
+	left := r.fold.rows
+	if most >= 0 {
+		left = min(left, most)
+	}
+	room := cellRoom{columns: len(q.columns)}
+	for a := range r.fold.inOrder() {
+		if left == 0 || !yield(q.rowIn(&item{acc: a}, room.take(left)), nil) {
+			return
+		}
+		left--
 	}
 }
 
@@ -203,7 +239,7 @@ func (p *pager) readRows(ctx context.Context) error {
 	if p.count {
 		p.total = int64(r.fold.rows)
 	}
-	if len(q.order) == 0 && !q.src.ZeroFill {
+	if q.unordered() {
 		return p.takeInOrder(r.fold)
 	}
 	for a := range r.fold.all() {
@@ -221,6 +257,9 @@ func (p *pager) readRows(ctx context.Context) error {
 	}
 	return nil
 }
+
+// unordered reports whether the answer is rows in the order in which a fold has them.
+func (q *query) unordered() bool { return !q.records && len(q.order) == 0 && !q.src.ZeroFill }
 
 // takeInOrder takes the rows of the page out of those that come in the order of the
 // answer. Keys are made only where some were given out already.

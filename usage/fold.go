@@ -72,19 +72,71 @@ type acc struct {
 	measures []tally
 }
 
-// tally is a measure in the making.
+// tally is a measure in the making. Most are sums and counts, and an answer may have
+// a hundred thousand of them, so what the others need is apart.
 type tally struct {
-	records  int64 // for counts of records
-	summary  aggregate.Summary
-	distinct *aggregate.Distinct
-	first    *aggregate.First
-	last     *aggregate.Last
+	count int64 // of records, or of values
+	sum   aggregate.Sum
+	more  *tallyMore // nil: nothing was seen
+}
+
+// tallyMore is what the figures beside sums and counts need.
+type tallyMore struct {
+	least, most aggregate.Number
+	distinct    aggregate.Distinct
+	first       *aggregate.First
+	last        *aggregate.Last
 	// edge is the rollup bucket that holds the first or last record among
 	// those that only rollups were read of.
 	edge *edge
 }
 
 type edge struct{ from, to int64 }
+
+func (t *tally) grow() *tallyMore {
+	if t.more == nil {
+		t.more = new(tallyMore)
+	}
+	return t.more
+}
+
+// merge takes in what a figure needs of a summary that is not empty.
+func (t *tally) merge(figure Aggregation, v *aggregate.Summary) {
+	switch figure {
+	case Sum, Avg:
+		if t.count == 0 {
+			t.sum = v.Sum
+		} else {
+			t.sum.Merge(&v.Sum)
+		}
+	case Min:
+		if m := t.grow(); t.count == 0 || v.Min.Cmp(m.least) < 0 {
+			m.least = v.Min
+		}
+	case Max:
+		if m := t.grow(); t.count == 0 || v.Max.Cmp(m.most) > 0 {
+			m.most = v.Max
+		}
+	}
+	t.count += v.Count
+}
+
+// add is merge for one number.
+func (t *tally) add(figure Aggregation, n aggregate.Number) {
+	switch figure {
+	case Sum, Avg:
+		t.sum.Add(n)
+	case Min:
+		if m := t.grow(); t.count == 0 || n.Cmp(m.least) < 0 {
+			m.least = n
+		}
+	case Max:
+		if m := t.grow(); t.count == 0 || n.Cmp(m.most) > 0 {
+			m.most = n
+		}
+	}
+	t.count++
+}
 
 func newFold(q *query) *fold {
 	return &fold{q: q, subs: map[string]*subGroup{}, groups: map[string]*outGroup{}, locator: q.src.Window.Locator()}
@@ -202,6 +254,20 @@ func (f *fold) inOrder() iter.Seq[*acc] {
 			return
 		}
 		slices.SortFunc(groups, func(a, b *outGroup) int { return slices.CompareFunc(a.key, b.key, filter.Compare) })
+		if windows := commonWindows(groups, 4*f.rows); windows != nil {
+			at := make([]int, len(groups))
+			for _, from := range windows {
+				for i, g := range groups {
+					if k := at[i]; k < len(g.rows) && g.rows[k].from == from {
+						at[i]++
+						if !yield(g.rows[k]) {
+							return
+						}
+					}
+				}
+			}
+			return
+		}
 		byWindow := make(map[int64][]*acc)
 		for _, g := range groups {
 			for _, a := range g.rows {
@@ -216,6 +282,42 @@ func (f *fold) inOrder() iter.Seq[*acc] {
 			}
 		}
 	}
+}
+
+// commonWindows returns the windows of some groups, in order; nil where going through
+// all groups for each of them takes more than so many steps.
+func commonWindows(groups []*outGroup, steps int) []int64 {
+	var windows, merged []int64
+	for _, g := range groups {
+		k, news := 0, 0
+		for _, a := range g.rows {
+			for k < len(windows) && windows[k] < a.from {
+				k++
+			}
+			if k == len(windows) || windows[k] != a.from {
+				news++
+			}
+		}
+		if news > 0 {
+			merged = slices.Grow(merged[:0], len(windows)+news)
+			k = 0
+			for _, a := range g.rows {
+				for k < len(windows) && windows[k] < a.from {
+					merged = append(merged, windows[k])
+					k++
+				}
+				if k < len(windows) && windows[k] == a.from {
+					k++
+				}
+				merged = append(merged, a.from)
+			}
+			windows, merged = append(merged, windows[k:]...), windows
+		}
+		if len(windows)*len(groups) > steps {
+			return nil
+		}
+	}
+	return windows
 }
 
 func (f *fold) newAcc() *acc {
@@ -256,19 +358,18 @@ func (f *fold) summed(s *subGroup, us, records int64, summary func(slot int) *ag
 			}
 			t.addDistinct(s.extra[m.extra])
 		case m.slot < 0:
-			t.records += records
+			t.count += records
 		default:
 			v := summary(m.slot)
 			if v == nil || v.Count == 0 {
 				continue
 			}
-			t.summary.Merge(v)
-			if bucket == nil {
+			t.merge(m.Aggregation, v)
+			if bucket == nil || m.Aggregation != First && m.Aggregation != Last {
 				continue
 			}
-			if m.Aggregation == First && (t.edge == nil || bucket.from < t.edge.from) ||
-				m.Aggregation == Last && (t.edge == nil || bucket.from > t.edge.from) {
-				t.edge = bucket
+			if x := t.grow(); x.edge == nil || m.Aggregation == First && bucket.from < x.edge.from || m.Aggregation == Last && bucket.from > x.edge.from {
+				x.edge = bucket
 			}
 		}
 	}
@@ -276,11 +377,8 @@ func (f *fold) summed(s *subGroup, us, records int64, summary func(slot int) *ag
 }
 
 func (t *tally) addDistinct(v filter.Value) {
-	if t.distinct == nil {
-		t.distinct = new(aggregate.Distinct)
-	}
 	if !v.IsNull() {
-		t.distinct.Add(distinctKey(v))
+		t.grow().distinct.Add(distinctKey(v))
 	}
 }
 
@@ -321,27 +419,28 @@ func (f *fold) record(r *Stored, edgesOnly bool) error {
 		case m.Aggregation == CountDistinct:
 			t.addDistinct(m.field.of(r))
 		case m.field == nil:
-			t.records++
+			t.count++
 		default:
 			n, ok := m.field.number(r)
 			if !ok {
 				continue
 			}
 			if !edgy {
-				t.summary.Add(n)
+				t.add(m.Aggregation, n)
 				continue
 			}
+			x := t.grow()
 			p := aggregate.Position{Start: r.Start.UnixMicro(), Source: r.Source, ID: r.ID, Tenant: r.Tenant}
 			if m.Aggregation == First {
-				if t.first == nil {
-					t.first = new(aggregate.First)
+				if x.first == nil {
+					x.first = new(aggregate.First)
 				}
-				t.first.Add(p, n)
+				x.first.Add(p, n)
 			} else {
-				if t.last == nil {
-					t.last = new(aggregate.Last)
+				if x.last == nil {
+					x.last = new(aggregate.Last)
 				}
-				t.last.Add(p, n)
+				x.last.Add(p, n)
 			}
 		}
 	}
@@ -350,34 +449,31 @@ func (f *fold) record(r *Stored, edgesOnly bool) error {
 
 // cell is the finished figure. filled: the row stands for a silent window.
 func (q *query) cell(m *measure, t *tally, filled bool) filter.Value {
+	x := t.more
 	switch m.Aggregation {
 	case Count:
-		if m.field == nil {
-			return filter.Number(t.records, 0)
-		}
-		return filter.Number(t.summary.Count, 0)
+		return filter.Number(t.count, 0)
 	case CountDistinct:
-		if t.distinct == nil {
+		if x == nil {
 			return filter.Number(0, 0)
 		}
-		return filter.Number(t.distinct.Count(), 0)
+		return filter.Number(x.distinct.Count(), 0)
 	case First:
-		if t.first != nil {
-			if _, n, ok := t.first.Get(); ok {
+		if x != nil && x.first != nil {
+			if _, n, ok := x.first.Get(); ok {
 				return numberValue(n)
 			}
 		}
 		return filter.Null()
 	case Last:
-		if t.last != nil {
-			if _, n, ok := t.last.Get(); ok {
+		if x != nil && x.last != nil {
+			if _, n, ok := x.last.Get(); ok {
 				return numberValue(n)
 			}
 		}
 		return filter.Null()
 	}
-	s := &t.summary
-	if s.Count == 0 {
+	if t.count == 0 {
 		if m.Aggregation == Sum && filled {
 			return filter.Number(0, 0)
 		}
@@ -385,17 +481,16 @@ func (q *query) cell(m *measure, t *tally, filled bool) filter.Value {
 	}
 	switch m.Aggregation {
 	case Min:
-		return numberValue(s.Min)
+		return numberValue(x.least)
 	case Max:
-		return numberValue(s.Max)
+		return numberValue(x.most)
 	case Avg:
-		d, _ := s.Avg(int32(q.book.opts.AvgPlaces))
-		return filter.Decimal(d)
+		return filter.Decimal(aggregate.Average(t.sum.Decimal(), t.count, int32(q.book.opts.AvgPlaces)))
 	}
-	if n, err := s.Sum.Number(); err == nil {
+	if n, err := t.sum.Number(); err == nil {
 		return numberValue(n)
 	}
-	return filter.Decimal(s.Sum.Decimal())
+	return filter.Decimal(t.sum.Decimal())
 }
 
 // appendValueKey appends a form of a value that is equal for equal values only.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sort"
 
@@ -228,6 +229,14 @@ func (r *reader) restated(ctx context.Context, checkpoint uint64) (*restatement,
 func (r *reader) rollups(ctx context.Context, p piece, checkpoint uint64, gone *restatement) error {
 	q, f := r.q, r.fold
 	done := read{kind: "rollup", projection: p.projection.name, level: p.level, from: p.from, to: p.to}
+	sel := RollupSelection{Scope: q.scope, Checkpoint: checkpoint, Projection: p.projection.name, Level: p.level, From: p.from, To: p.to, Meters: q.meters, Confirm: r.confirm}
+	if g, ok := q.book.store.(RollupGrouper); ok && len(gone.places) == 0 && !q.edges && r.confirm == nil {
+		err := r.group(&done, func(read GroupRead) iter.Seq2[*GroupRow, error] {
+			return g.GroupRollups(ctx, sel, read)
+		})
+		r.reads = append(r.reads, done)
+		return err
+	}
 	var row *Rollup
 	slots := make([]int, len(q.values))
 	summary := func(slot int) *aggregate.Summary {
@@ -244,7 +253,6 @@ func (r *reader) rollups(ctx context.Context, p piece, checkpoint uint64, gone *
 		}
 		return nil
 	}
-	sel := RollupSelection{Scope: q.scope, Checkpoint: checkpoint, Projection: p.projection.name, Level: p.level, From: p.from, To: p.to, Meters: q.meters, Confirm: r.confirm}
 	// Rows of one series mostly follow each other, and what is known of the series
 	// is known of all of them.
 	var last RollupKey
@@ -342,11 +350,17 @@ func (r *reader) raw(ctx context.Context, kind string, sel Selection) error {
 	if !sel.To.IsZero() {
 		done.to = sel.To.UnixMicro()
 	}
-	g, ok := r.q.book.store.(Grouper)
+	q := r.q
+	g, ok := q.book.store.(Grouper)
 	var err error
-	if ok && !r.q.scan {
+	if ok && !q.scan {
 		done.grouped = true
-		if err = r.group(ctx, g, sel, &done); err == nil {
+		err = r.group(&done, func(read GroupRead) iter.Seq2[*GroupRow, error] {
+			read.Selection, read.Where = sel, q.where
+			read.Selection.Class, read.Selection.Filter = Plain, nil
+			return g.Group(ctx, read)
+		})
+		if err == nil {
 			sel.Class = Chained
 			err = r.scan(ctx, sel, &done, false)
 		}
@@ -357,14 +371,13 @@ func (r *reader) raw(ctx context.Context, kind string, sel Selection) error {
 	return err
 }
 
-// group has the store add the plain records up.
-func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read) error {
+// group folds what the store adds up when it is asked.
+func (r *reader) group(done *read, ask func(GroupRead) iter.Seq2[*GroupRow, error]) error {
 	q, f := r.q, r.fold
-	sel.Class, sel.Filter = Plain, nil
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Selection: sel, Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Where: q.where, Confirm: r.confirm}
+	request := GroupRead{Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Confirm: r.confirm}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -383,7 +396,9 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 		}
 		return sub.number
 	}
-	for row, err := range g.Group(ctx, request) {
+	var last *GroupRow
+	summary := func(slot int) *aggregate.Summary { return &last.Values[slot] }
+	for row, err := range ask(request) {
 		if err == nil {
 			err = fault
 		}
@@ -395,7 +410,7 @@ func (r *reader) group(ctx context.Context, g Grouper, sel Selection, done *read
 		}
 		done.rows += row.Read
 		r.counted += row.Records
-		summary := func(slot int) *aggregate.Summary { return &row.Values[slot] }
+		last = row
 		if err := f.summed(subs[row.Group], row.Window, row.Records, summary, nil); err != nil {
 			return err
 		}
@@ -483,8 +498,8 @@ func (r *reader) findEdges(ctx context.Context, checkpoint uint64) error {
 	var spans []edge
 	for a := range r.fold.all() {
 		for i := range a.measures {
-			if e := a.measures[i].edge; e != nil {
-				spans = append(spans, *e)
+			if x := a.measures[i].more; x != nil && x.edge != nil {
+				spans = append(spans, *x.edge)
 			}
 		}
 	}

@@ -327,6 +327,16 @@ type FilterGrouper interface {
 	Filters(where *filter.Checked) bool
 }
 
+// RollupGrouper is an optional interface of stores that can add up rollup rows as a
+// [Grouper] adds up records. Without it the Book goes through them one by one.
+type RollupGrouper interface {
+	// GroupRollups adds up the rows that ScanRollups yields for a selection without
+	// Keys and Confirm, by group and by the window that holds their Bucket. Of the read, Group,
+	// Dimensions, Window, Values and Figures count; the series that Group is asked
+	// about are those of the rows. It yields like Group, and errors like ScanRollups.
+	GroupRollups(ctx context.Context, sel RollupSelection, read GroupRead) iter.Seq2[*GroupRow, error]
+}
+
 // GroupRead is what a [Grouper] is asked for.
 type GroupRead struct {
 	// Selection names the records. Class is Plain and Resume nil; Filter and

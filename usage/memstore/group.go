@@ -102,7 +102,7 @@ func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
 		return nil
 	}
 	give := func(w *worker) (err error) {
-		w.sums.yield(&w.windows, func(row *usage.GroupRow) bool {
+		w.sums.yield(&w.windows, g.read, func(row *usage.GroupRow) bool {
 			if err = g.ctx.Err(); err == nil && !yield(row, nil) {
 				err = errStopped
 			}

@@ -22,6 +22,8 @@ type rollups struct {
 	replaced []replacedRow
 	// bytes is about what all of it takes, as of the last commit.
 	bytes atomic.Int64
+	// found lends the room of rows that were found, *foundRollups.
+	found sync.Pool
 }
 
 // heldCheckpoint is a checkpoint. Rows tell it by its ordinal: commits are

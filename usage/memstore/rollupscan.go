@@ -25,6 +25,22 @@ func (s *Store) ScanRollups(ctx context.Context, sel usage.RollupSelection) iter
 	}
 }
 
+// lend has a function work in room that was lent.
+func (r *rollupReader) lend(f func() error) error {
+	x := &r.store.rollups
+	if r.foundRollups, _ = x.found.Get().(*foundRollups); r.foundRollups == nil {
+		r.foundRollups = new(foundRollups)
+	}
+	defer func() {
+		if cap(r.found) <= 4*rollupsAtOnce {
+			clear(r.found[:cap(r.found)]) // rows that are large
+			r.found, r.more = r.found[:0], r.more[:0]
+			x.found.Put(r.foundRollups)
+		}
+	}()
+	return f()
+}
+
 // rollupReader is a scan of rollups under way.
 type rollupReader struct {
 	store *Store
@@ -38,11 +54,15 @@ type rollupReader struct {
 	meters map[uint32]bool
 	scope  map[uint32]bool // nil: all tenants
 
-	// What was found and not yielded yet.
-	found   []foundRollup
-	more    []packedSummary
-	out     usage.Rollup
-	stopped bool
+	*foundRollups // what was found and not yielded yet
+	out           usage.Rollup
+	sums          *rollupSums // what is yielded in the place of rows, if not nil
+	stopped       bool
+}
+
+type foundRollups struct {
+	found []foundRollup
+	more  []packedSummary
 }
 
 // foundRollup is a copy of a row: it is yielded outside of the lock.
@@ -65,6 +85,10 @@ func (r *rollupReader) run() error {
 	if err := r.resolve(); err != nil || r.sel.Checkpoint == 0 {
 		return err
 	}
+	return r.lend(r.read)
+}
+
+func (r *rollupReader) read() error {
 	if r.sel.Keys != nil {
 		return r.keys()
 	}
@@ -340,6 +364,11 @@ func (r *rollupReader) older(keys []numberedKey) error {
 
 // flush yields what was found.
 func (r *rollupReader) flush() error {
+	if r.sums != nil {
+		err := r.sums.add(r)
+		r.found, r.more = r.found[:0], r.more[:0]
+		return err
+	}
 	for i := range r.found {
 		if err := r.ctx.Err(); err != nil {
 			return err

@@ -63,6 +63,21 @@ func (s *Store) reuse(done *sums) {
 	s.used.Put(done)
 }
 
+// room makes room for group numbers below groups, where how many there are shows as
+// the work goes on.
+func (s *sums) room(groups int) {
+	if groups <= s.groups {
+		return
+	}
+	if s.groups = max(groups, 2*s.groups, 64); s.groups <= denseGroups || s.sparse != nil {
+		return
+	}
+	s.sparse = make(map[uint64]int32, len(s.group))
+	for p := range s.group {
+		s.sparse[uint64(s.window[p])<<32|uint64(uint32(s.group[p]))] = int32(p)
+	}
+}
+
 // at returns the place of a group in a window.
 func (s *sums) at(group, window int32) int {
 	if s.sparse != nil {
@@ -77,9 +92,10 @@ func (s *sums) at(group, window int32) int {
 	for int(window) >= len(s.dense) {
 		s.dense = append(s.dense, nil)
 	}
-	if len(s.dense[window]) < s.groups {
+	if have := s.dense[window]; len(have) < s.groups {
 		// Of an earlier query it is all zero.
 		s.dense[window] = make([]int32, s.groups)
+		copy(s.dense[window], have)
 	}
 	p := &s.dense[window][group]
 	if *p == 0 {
@@ -138,16 +154,31 @@ func (s *sums) spill(figureAt int) {
 }
 
 func (f *figure) summary() aggregate.Summary {
-	if f.count == 0 {
-		return aggregate.Summary{}
-	}
-	out := aggregate.Summary{Count: f.count, Min: aggregate.Fixed(f.min, f.scale), Max: aggregate.Fixed(f.max, f.scale)}
-	out.Sum.AddFixed(f.sum, f.scale)
+	var out aggregate.Summary
+	f.into(&out, usage.AllFigures)
 	return out
 }
 
-// yield hands the rows out.
-func (s *sums) yield(w *windows, f func(*usage.GroupRow) bool) bool {
+// into writes the figures that are asked for. Least and greatest are costly to bring
+// to the form of a Number.
+func (f *figure) into(out *aggregate.Summary, asked usage.Figures) {
+	*out = aggregate.Summary{Count: f.count}
+	if f.count == 0 {
+		return
+	}
+	if asked&usage.FigureSum != 0 {
+		out.Sum.AddFixed(f.sum, f.scale)
+	}
+	if asked&usage.FigureMin != 0 {
+		out.Min = aggregate.Fixed(f.min, f.scale)
+	}
+	if asked&usage.FigureMax != 0 {
+		out.Max = aggregate.Fixed(f.max, f.scale)
+	}
+}
+
+// yield hands the rows out, with the figures that the read asks for.
+func (s *sums) yield(w *windows, read *usage.GroupRead, f func(*usage.GroupRow) bool) bool {
 	row := usage.GroupRow{Values: make([]aggregate.Summary, s.values), Read: s.read}
 	for i := range s.group {
 		row.Group, row.Records, row.Window = int(s.group[i]), s.records[i], 0
@@ -156,9 +187,12 @@ func (s *sums) yield(w *windows, f func(*usage.GroupRow) bool) bool {
 		}
 		for k := range row.Values {
 			at := i*s.values + k
-			row.Values[k] = s.figures[at].summary()
+			asked := read.FiguresOf(k)
 			if x := s.wide[at]; x != nil {
+				row.Values[k] = s.figures[at].summary()
 				row.Values[k].Merge(x)
+			} else {
+				s.figures[at].into(&row.Values[k], asked)
 			}
 		}
 		if !f(&row) {

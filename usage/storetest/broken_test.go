@@ -77,8 +77,16 @@ func (s *broken) Close() error {
 // brokenGroup is a store whose own adding up has a fault.
 type brokenGroup struct {
 	*memstore.Store
-	read func(r *usage.GroupRead)
-	row  func(r *usage.GroupRead, row *usage.GroupRow)
+	read    func(r *usage.GroupRead)
+	row     func(r *usage.GroupRead, row *usage.GroupRow)
+	rollups func(sel *usage.RollupSelection)
+}
+
+func (s *brokenGroup) GroupRollups(ctx context.Context, sel usage.RollupSelection, r usage.GroupRead) iter.Seq2[*usage.GroupRow, error] {
+	if s.rollups != nil {
+		s.rollups(&sel)
+	}
+	return s.Store.GroupRollups(ctx, sel, r)
 }
 
 func (s *brokenGroup) Group(ctx context.Context, r usage.GroupRead) iter.Seq2[*usage.GroupRow, error] {
@@ -1094,6 +1102,11 @@ func TestBrokenStores(t *testing.T) {
 		{"a condition is left out where it is one of two", "G4_groups_of_some", brokenGroup{read: func(r *usage.GroupRead) {
 			if r.Where != nil {
 				r.Where = r.Where.Conjuncts()[0]
+			}
+		}}},
+		{"rollups are always the newest", "G5_groups_of_rollups", brokenGroup{rollups: func(sel *usage.RollupSelection) {
+			if sel.Checkpoint == 1 {
+				sel.Checkpoint = 2
 			}
 		}}},
 		{"windows are those of UTC", "G2_groups_of_windows", brokenGroup{read: func(r *usage.GroupRead) { r.Window.Location = nil }}},

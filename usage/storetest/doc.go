@@ -18,9 +18,9 @@
 //     rule. A1 to A9, S1 to S7, R1 to R3, C1 to C3 and M1 to M3 stand at the
 //     methods of usage.Store (R4 and A8 bind the caller too, and R4 is kept by
 //     the kit itself); I are the rules of identity and content, K those of
-//     corrections, G those of usage.Grouper and usage.FilterGrouper, P those of
-//     usage.Assumer, T1 to T14 those of usage.TaskStore, X those of Close, F those
-//     of failing and of hidden powers. G, P and T are held where the store has these interfaces;
+//     corrections, G those of usage.Grouper, usage.FilterGrouper and
+//     usage.RollupGrouper, P those of usage.Assumer, T1 to T14 those of
+//     usage.TaskStore, X those of Close, F those of failing and of hidden powers. G, P and T are held where the store has these interfaces;
 //   - a workload (W) is a made-up history with duplicates, conflicts, late
 //     data, corrections of corrections and clocks that change, about which a
 //     [usage.Book] over the store is asked hundreds of questions;

@@ -36,6 +36,11 @@ var groupCases = []aCase{
 		rule: "Where a store says that it goes by a condition (FilterGrouper), it adds up exactly the records for which GroupRead.Where is true, and what fails to be evaluated for a record of a wanted group ends it with the *filter.Error.",
 		run:  groupsOfSome,
 	},
+	{
+		name: "G5_groups_of_rollups",
+		rule: "Where a store can add up rollup rows by itself (RollupGrouper), what it adds up is what the rows of ScanRollups add up to, by group and the window of their bucket, at every checkpoint that is held; at any other it ends with ErrHeld, and in a cancelled context with its error.",
+		run:  groupsOfRollups,
+	},
 }
 
 // grouper returns the store's Grouper; a store without one has nothing to hold,
@@ -368,6 +373,162 @@ func groupsOfSome(k *kit) {
 				b.grouped(text+" "+what, g, usage.GroupRead{Selection: sel, Group: group, Values: []string{"cost", "quantity"}, Where: checked}, model.Window{})
 			}
 		}
+	}
+}
+
+func groupsOfRollups(k *kit) {
+	b := k.open(nil)
+	g, ok := b.store.(usage.RollupGrouper)
+	if !ok {
+		k.Log("the store is no usage.RollupGrouper, so the Book goes through rollup rows one by one")
+		return
+	}
+	at := b.sequences(3)
+	nines := strings.Repeat("9", 38) + "." + strings.Repeat("9", 30)
+	numbers := []string{"0", "1.5", "-3", "9223372036854775807", nines, "0.000001", "-" + nines, "12"}
+	row := func(i, salt int) *usage.Rollup {
+		r := &usage.Rollup{RollupKey: rollupKey([]string{"acme", "globex", "initech"}[i%3], i*5)}
+		r.Level = []aggregate.Unit{aggregate.Hour, aggregate.Hour, aggregate.Day}[i/3%3]
+		r.Bucket = aggregate.Floor(r.Level, r.Bucket-int64(i)*3600*1e6*40)
+		r.Meter = []string{"requests", "storage"}[i%2]
+		r.Verdict = usage.VerdictClass(i % 4)
+		if i%5 != 0 {
+			r.Dimensions = r.Dimensions.With("region", []string{"eu", "us", ""}[i%3])
+		}
+		r.Dimensions = r.Dimensions.With("host", fmt.Sprint(i%7))
+		r.Records = int64(i + salt + 1)
+		for n, name := range []string{"cost", "quantity"} {
+			if (i+n)%4 != 0 {
+				v := usage.ValueSummary{Name: name}
+				for j := range 1 + i%3 {
+					v.Add(number(numbers[(i*7+n+j+salt)%len(numbers)]))
+				}
+				r.Values = append(r.Values, v)
+			}
+		}
+		return r
+	}
+	var first, second []*usage.Rollup
+	for i := range 120 {
+		first = append(first, row(i, 0))
+		if i%3 == 0 {
+			second = append(second, row(i, 1))
+		} else if i%7 == 0 {
+			gone := row(i, 0)
+			gone.Records, gone.Values = 0, nil
+			second = append(second, gone)
+		}
+	}
+	b.mustCommit(&usage.Commit{To: at[0], Put: first})
+	b.clock.advance(time.Minute)
+	b.mustCommit(&usage.Commit{From: at[0], To: at[1], Put: second})
+
+	region := func(s *usage.Series, _ usage.VerdictClass) int {
+		v, ok := s.Dimensions.Get("region")
+		return map[string]int{"eu": 1, "us": 2, "": 3}[v] * map[bool]int{true: 1, false: 0}[ok]
+	}
+	for name, read := range map[string]usage.GroupRead{
+		"in one group":   {Group: func(*usage.Series, usage.VerdictClass) int { return 0 }, Dimensions: []string{}},
+		"by region":      {Group: region, Dimensions: []string{"region", "unknown"}},
+		"by what it can": {Group: func(s *usage.Series, c usage.VerdictClass) int { return int(c)*100 + len(s.Tenant)*10 + region(s, c) }},
+		"some left out": {Dimensions: []string{"host"}, Group: func(s *usage.Series, c usage.VerdictClass) int {
+			if v, _ := s.Dimensions.Get("host"); v == "3" || s.Meter == "storage" && c == 1 {
+				return -1
+			}
+			return int(c)
+		}},
+	} {
+		for what, change := range map[string]func(s *usage.RollupSelection){
+			"everything":      func(*usage.RollupSelection) {},
+			"days":            func(s *usage.RollupSelection) { s.Level = aggregate.Day },
+			"as it was":       func(s *usage.RollupSelection) { s.Checkpoint = at[0] },
+			"one tenant":      func(s *usage.RollupSelection) { s.Scope = usage.ForTenant("globex") },
+			"a meter":         func(s *usage.RollupSelection) { s.Meters = []string{"storage", "unknown"} },
+			"a range":         func(s *usage.RollupSelection) { s.From, s.To = first[60].Bucket, first[10].Bucket },
+			"what is not":     func(s *usage.RollupSelection) { s.Projection = "unknown" },
+			"nobody":          func(s *usage.RollupSelection) { s.Scope = usage.ForTenant("nobody") },
+			"the beginning":   func(s *usage.RollupSelection) { s.Checkpoint = 0 },
+			"what is gone":    func(s *usage.RollupSelection) { s.Checkpoint = at[1] - 1 },
+			"what is to be":   func(s *usage.RollupSelection) { s.Checkpoint = at[2] },
+			"a cancelled one": nil,
+		} {
+			sel := usage.RollupSelection{Scope: usage.AllTenants(), Checkpoint: at[1], Projection: "p", Level: aggregate.Hour}
+			if change == nil {
+				for _, err := range g.GroupRollups(ended(b.ctx()), sel, read) {
+					if !isCancelled(err) {
+						k.Fatalf("GroupRollups with a cancelled context ended with %v, want %v", err, context.Canceled)
+					}
+				}
+				continue
+			}
+			change(&sel)
+			for _, unit := range []model.Unit{model.None, model.Day, model.Month} {
+				w := model.Window{Unit: unit, Location: k.zone("Europe/Zurich")}
+				read.Window = windowOf(w)
+				for _, names := range [][]string{{"quantity", "unknown", "cost"}, {"cost"}, nil} {
+					read.Values, read.Figures = names, nil
+					b.groupedRollups(what+" "+name, g, sel, read, w)
+				}
+				read.Values, read.Figures = []string{"quantity", "cost"}, []usage.Figures{usage.FigureSum, usage.FigureMax}
+				b.groupedRollups(what+" "+name+", some figures", g, sel, read, w)
+			}
+		}
+	}
+}
+
+// groupedRollups compares what the store adds up with what its rows add up to.
+func (b *bench) groupedRollups(what string, g usage.RollupGrouper, sel usage.RollupSelection, read usage.GroupRead, window model.Window) {
+	b.k.Helper()
+	add := func(all map[groupAt]*tally, group int, bucket, records int64) *tally {
+		at := groupAt{group: group}
+		if window.Unit != model.None {
+			at.window = bucket
+		}
+		if all[at] == nil {
+			all[at] = &tally{values: make([]valueTally, len(read.Values))}
+		}
+		all[at].records += records
+		return all[at]
+	}
+	got, want := map[groupAt]*tally{}, map[groupAt]*tally{}
+	rows, wantErr := b.tryRollups(sel)
+	var gotErr error
+	for row, err := range g.GroupRollups(b.ctx(), sel, read) {
+		if gotErr = err; err != nil {
+			break
+		}
+		t := add(got, row.Group, row.Window, row.Records)
+		for i := range row.Values {
+			t.values[i].add(&row.Values[i], read.FiguresOf(i))
+		}
+	}
+	if errors.Is(wantErr, usage.ErrHeld) && errors.Is(gotErr, usage.ErrHeld) {
+		return
+	}
+	if wantErr != nil || gotErr != nil {
+		b.k.Fatalf("%s: GroupRollups ends with %v, and ScanRollups with %v", what, gotErr, wantErr)
+	}
+	for _, r := range rows {
+		n := read.Group(&usage.Series{Tenant: r.Tenant, Meter: r.Meter, Dimensions: r.Dimensions}, r.Verdict)
+		if n < 0 {
+			continue
+		}
+		start := r.Bucket
+		if window.Unit != model.None {
+			from, _ := window.Bounds(time.UnixMicro(r.Bucket).UTC())
+			start = from.UnixMicro()
+		}
+		t := add(want, n, start, r.Records)
+		for i, name := range read.Values {
+			for k := range r.Values {
+				if v := &r.Values[k]; v.Name == name {
+					t.values[i].add(&v.Summary, read.FiguresOf(i))
+				}
+			}
+		}
+	}
+	if got, want := showTallies(got), showTallies(want); got != want {
+		b.k.Fatalf("%s: the store adds rollup rows up to%s\nbut its rows add up to%s", what, got, want)
 	}
 }
 
