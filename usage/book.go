@@ -137,6 +137,8 @@ type Book struct {
 	// not decode it again.
 	rollups atomic.Pointer[decodedCoverage]
 
+	batches batchMemory
+
 	taskStore TaskStore // nil: the store keeps no tasks
 	tasks     *taskRoom
 	results   *resultCache
@@ -297,45 +299,12 @@ func (b *Book) AppendBatch(ctx context.Context, o AppendOptions, records ...Reco
 	}
 	entries, err := b.store.Append(ctx, batch)
 	if err != nil {
+		// What the store began may be under way still: the batch is not lent on.
 		return nil, fmt.Errorf("usage: append: %w", err)
 	}
-	return batch.Receipt(entries)
-}
-
-// Receipt turns what a store answered for a batch into the Receipt and, when a
-// record was not booked, the *AppendError. It is for callers that hand a
-// prepared batch to a store themselves, inside a transaction of their own.
-func (b *Batch) Receipt(entries []ReceiptEntry) (*Receipt, error) {
-	r := &Receipt{Entries: entries}
-	var fail *AppendError
-	var at map[Identity]int
-	for i := range entries {
-		e := &entries[i]
-		switch e.Outcome {
-		case Inserted:
-			if at == nil {
-				at = make(map[Identity]int, len(entries))
-			}
-			at[b.entries[i].Record.Identity()] = i
-		case Duplicate, Conflict:
-			// A repeat within the batch gets the place of the first.
-			if k, ok := at[b.entries[i].Record.Identity()]; ok && e.Sequence == 0 {
-				e.Sequence, e.Recorded = entries[k].Sequence, entries[k].Recorded
-			}
-		}
-		if e.Outcome == Conflict || e.Outcome == Rejected {
-			if fail == nil {
-				fail = &AppendError{Total: len(entries), Booked: !b.allOrNothing}
-			}
-			fail.Failures = append(fail.Failures, Failure{Index: i, Identity: b.entries[i].Record.Identity(),
-				Outcome: e.Outcome, Violations: e.Violations, Head: e.Head})
-		}
-	}
-	r.count()
-	if fail != nil {
-		return r, fail
-	}
-	return r, nil
+	receipt, err := batch.Receipt(entries)
+	b.batches.put(batch)
+	return receipt, err
 }
 
 // Prepare normalises and judges records and does not book them: it is the one
@@ -350,28 +319,6 @@ func (b *Book) Prepare(o AppendOptions, records ...Record) (*Batch, error) {
 	}
 	now := micro(b.now())
 	return b.prepare(o, now, now, records), nil
-}
-
-// prepare is Prepare with the instant as of which the rules judge.
-func (b *Book) prepare(o AppendOptions, now, asOf time.Time, records []Record) *Batch {
-	batch := &Batch{entries: make([]Entry, len(records)), allOrNothing: o.AllOrNothing, now: now}
-	judge := b.opts.Rules
-	if source, ok := judge.(rules.Source); ok {
-		judge = source.Current() // one batch, one version, however often the set is swapped
-	}
-	sub := &subject{catalogue: b.catalogue}
-	for i := range records {
-		e := &batch.entries[i]
-		*e = b.normalize(&records[i])
-		if e.Malformed || e.Anonymous || judge == nil || e.Record.isVoid() {
-			continue
-		}
-		sub.r = &e.Record
-		j := judge.Judge(sub, asOf)
-		e.Verdict = Verdict{State: j.Verdict, Billable: j.Billable, Version: j.Version}
-		e.Violations = append(e.Violations, j.Violations...)
-	}
-	return batch
 }
 
 func (r *Record) isVoid() bool { return r.Corrects != nil && r.Corrects.Kind == Void }

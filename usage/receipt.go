@@ -61,6 +61,36 @@ type ReceiptEntry struct {
 // OK reports whether every record is in the book: inserted now or before.
 func (r *Receipt) OK() bool { return r.Inserted+r.Duplicates == len(r.Entries) }
 
+// Receipt turns what a store answered for a batch into the Receipt and, when a
+// record was not booked, the *AppendError. It is for callers that hand a
+// prepared batch to a store themselves, inside a transaction of their own.
+func (b *Batch) Receipt(entries []ReceiptEntry) (*Receipt, error) {
+	b.index()
+	r := &Receipt{Entries: entries}
+	var fail *AppendError
+	for i := range entries {
+		e := &entries[i]
+		if e.Sequence == 0 && (e.Outcome == Duplicate || e.Outcome == Conflict) {
+			// A repeat within the batch gets the place of the first.
+			if k := b.identities.first(i); k != i && entries[k].Outcome == Inserted {
+				e.Sequence, e.Recorded = entries[k].Sequence, entries[k].Recorded
+			}
+		}
+		if e.Outcome == Conflict || e.Outcome == Rejected {
+			if fail == nil {
+				fail = &AppendError{Total: len(entries), Booked: !b.allOrNothing}
+			}
+			fail.Failures = append(fail.Failures, Failure{Index: i, Identity: b.entries[i].Record.Identity(),
+				Outcome: e.Outcome, Violations: e.Violations, Head: e.Head})
+		}
+	}
+	r.count()
+	if fail != nil {
+		return r, fail
+	}
+	return r, nil
+}
+
 func (r *Receipt) count() {
 	for i := range r.Entries {
 		switch r.Entries[i].Outcome {
