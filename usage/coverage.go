@@ -185,6 +185,10 @@ func (t *tiler) month(m *month, from, to int64) {
 			}
 		}
 	}
+	if best == [len(levels)]*projection{} {
+		t.add(piece{from: from, to: to})
+		return
+	}
 	for at := from; at < to; {
 		end := to
 		if t.cut {

@@ -377,7 +377,7 @@ func (r *reader) group(done *read, ask func(GroupRead) iter.Seq2[*GroupRow, erro
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), Confirm: r.confirm}
+	request := GroupRead{Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), AnyMeter: q.anyMeter(), Confirm: r.confirm}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -419,6 +419,20 @@ func (r *reader) group(done *read, ask func(GroupRead) iter.Seq2[*GroupRow, erro
 		r.confirm = nil
 	}
 	return fault
+}
+
+// anyMeter reports whether series that differ in the meter alone are treated alike.
+func (q *query) anyMeter() bool {
+	looks := func(f *field) bool { return f.kind == meterField || f.former() }
+	if q.pivot || slices.ContainsFunc(q.groups, looks) || slices.ContainsFunc(q.extra, looks) {
+		return false
+	}
+	for _, c := range []*condition{q.bySeries, q.byClass} {
+		if c != nil && slices.ContainsFunc(c.fields, looks) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(q.required, func(r requiredDimension) bool { return looks(r.field) })
 }
 
 // figures says what the measures need to know of each value.

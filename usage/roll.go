@@ -90,7 +90,12 @@ func (b *Book) roll(ctx context.Context) (bool, error) {
 	if c.Coverage, err = r.coverage.encode(); err != nil {
 		return false, err
 	}
-	return true, b.store.Commit(ctx, c)
+	if err := b.store.Commit(ctx, c); err != nil {
+		return true, err
+	}
+	// The next query need not decode what is at hand.
+	b.rollups.Store(&decodedCoverage{c.Coverage, r.coverage})
+	return true, nil
 }
 
 // gather reads the records of the step and finds out which older records it

@@ -332,7 +332,7 @@ type FilterGrouper interface {
 type RollupGrouper interface {
 	// GroupRollups adds up the rows that ScanRollups yields for a selection without
 	// Keys and Confirm, by group and by the window that holds their Bucket. Of the read, Group,
-	// Dimensions, Window, Values and Figures count; the series that Group is asked
+	// Dimensions, AnyMeter, Window, Values and Figures count; the series that Group is asked
 	// about are those of the rows. It yields like Group, and errors like ScanRollups.
 	GroupRollups(ctx context.Context, sel RollupSelection, read GroupRead) iter.Seq2[*GroupRow, error]
 }
@@ -351,6 +351,10 @@ type GroupRead struct {
 	// of one tenant and meter that agree in these have the same answer. nil: it
 	// may look at any; empty but not nil: at none.
 	Dimensions []string
+	// AnyMeter says that Group does not look at the meter either: then two series of
+	// one tenant that agree in Dimensions have the same answer, among those of
+	// Selection.Meters.
+	AnyMeter bool
 	// Window cuts time; the zero Window does not.
 	Window aggregate.Window
 	// Values names the values to summarise, in the order in which

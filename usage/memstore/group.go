@@ -26,6 +26,10 @@ const (
 // hold them all here and in the book too. (Tests take fewer.)
 const mostFigures = 1 << 18
 
+// rowsAlone is how many rows, about, one goroutine has added up by the time that
+// another has been woken and has handed over what it has.
+const rowsAlone = 1 << 13
+
 // Group adds up records by group and window; see [usage.Grouper]. It reads a
 // snapshot taken when the iteration begins, with as many goroutines as
 // GOMAXPROCS allows; none is left when it ends.
@@ -66,6 +70,7 @@ type grouping struct {
 	groups int      // group numbers are below it
 	// lazy: groups are asked for when a row needs one, by the only worker.
 	lazy  bool
+	asked *asked      // where one answer serves several meters
 	sieve *sieve      // what Where says; nil without one
 	stop  atomic.Bool // the consumer wants no more
 }
@@ -101,6 +106,10 @@ func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
 	if len(ranges) == 0 || len(g.wants) == 0 {
 		return nil
 	}
+	workers := min(runtime.GOMAXPROCS(0), len(ranges))
+	if rows/len(g.pairsOf)*len(g.wants) < rowsAlone {
+		workers = 1
+	}
 	give := func(w *worker) (err error) {
 		w.sums.yield(&w.windows, g.read, func(row *usage.GroupRow) bool {
 			if err = g.ctx.Err(); err == nil && !yield(row, nil) {
@@ -111,7 +120,6 @@ func (g *grouping) run(yield func(*usage.GroupRow, error) bool) error {
 		g.store.reuse(w.sums)
 		return err
 	}
-	workers := min(runtime.GOMAXPROCS(0), len(ranges))
 	if g.lazy || workers == 1 {
 		w := g.worker()
 		for i := range ranges {
@@ -229,7 +237,9 @@ func (g *grouping) ask() error {
 	kept := g.wants[:0]
 	for i := range g.wants {
 		w := g.wants[i]
-		g.wantOf[w.pair] = -1
+		if g.wantOf != nil {
+			g.wantOf[w.pair] = -1
+		}
 		if w.void {
 			continue
 		}
@@ -237,7 +247,9 @@ func (g *grouping) ask() error {
 			w.group = unasked
 		}
 		if w.group != unwanted {
-			g.wantOf[w.pair] = int32(len(kept))
+			if g.wantOf != nil {
+				g.wantOf[w.pair] = int32(len(kept))
+			}
 			kept = append(kept, w)
 		}
 	}
@@ -262,6 +274,26 @@ func (g *grouping) askOne(w *want, local uint32, code int) error {
 }
 
 func (g *grouping) groupOf(series uint32, class int) int32 {
+	if !g.read.AnyMeter {
+		return g.groupAsked(series, class)
+	}
+	if g.asked == nil {
+		g.asked = new(asked)
+	}
+	at := &g.placeOf[series]
+	k := seriesKey{pair: g.pairsOf[at.pair].tenant, cut: g.asked.cut(g.read, at.labels, len(g.labels.where)), class: uint32(class)}
+	if k.cut == 0 {
+		d := g.labels.at(at.labels, !g.full)
+		k.cut = g.asked.number(g.read, at.labels, &d)
+	}
+	memo := g.asked.groups.find(k)
+	if memo.group == unasked {
+		memo.group = g.groupAsked(series, class)
+	}
+	return memo.group
+}
+
+func (g *grouping) groupAsked(series uint32, class int) int32 {
 	n := int32(max(g.read.Group(g.seriesAt(series), g.classes[class]), unwanted))
 	g.groups = max(g.groups, int(n)+1)
 	return n
@@ -514,7 +546,7 @@ func (w *worker) partHead(p *partRange, full func() error) error {
 				return err
 			}
 		}
-		k := w.wantOf[h.pair[row]]
+		k := w.place(h.pair[row])
 		if k < 0 || h.start[row] < w.from || h.start[row] >= w.to || !w.takes(p, row) {
 			continue
 		}

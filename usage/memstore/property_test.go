@@ -244,6 +244,9 @@ func (w *workload) grouped(t *testing.T, s *memstore.Store, m *model, mark uint6
 			return len(v) * 100_000
 		}
 	}
+	if kind > 0 {
+		read.AnyMeter, read.Dimensions = w.IntN(2) == 0, pick(w, nil, []string{"host"}, []string{"region", "host"})
+	}
 	var where *filter.Program
 	if w.IntN(2) == 0 {
 		read.Where = w.condition(t)
@@ -386,7 +389,7 @@ func (w *workload) rollups(t *testing.T, stores ...usage.Store) {
 func (w *workload) groupedRollups(t *testing.T, s *memstore.Store, sel usage.RollupSelection) {
 	t.Helper()
 	read := usage.GroupRead{Values: []string{"quantity", "absent", "cost"}, Window: aggregate.Window{Unit: pick(w, aggregate.None, aggregate.Day, aggregate.Month)},
-		Dimensions: pick(w, nil, []string{"host"}), Group: func(s *usage.Series, c usage.VerdictClass) int {
+		Dimensions: pick(w, nil, []string{"host"}), AnyMeter: w.IntN(2) == 0, Group: func(s *usage.Series, c usage.VerdictClass) int {
 			v, ok := s.Dimensions.Get("host")
 			if !ok && c == 1 {
 				return -1

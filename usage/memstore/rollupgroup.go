@@ -43,13 +43,18 @@ type rollupSums struct {
 	sums    *sums
 	names   []uint32 // numbers of the values; noValue where no row has it
 
-	// What Group said, by the pair and the part of the dimensions that it looks at.
+	asked  asked
+	series usage.Series // asked about
+}
+
+// asked remembers what Group said, by the tenant, the meter and the part of the
+// dimensions that it looks at.
+type asked struct {
 	groups seriesGroups
 	// cuts numbers these parts: of each set, 0 where it is not known yet.
-	cuts   []uint32
-	cutOf  map[string]uint32
-	key    []byte
-	series usage.Series // asked about
+	cuts  []uint32
+	cutOf map[string]uint32
+	key   []byte
 }
 
 // add takes in what was found.
@@ -119,8 +124,16 @@ func (x *rollupSums) value(place int, v *packedSummary) {
 
 // group returns the group of a row's series, which is asked for once.
 func (x *rollupSums) group(r *rollupReader, row *rollupRow) int32 {
-	k := seriesKey{pair: row.pair, cut: x.cut(r, row.set), class: uint32(row.value.verdict)}
-	at := x.groups.find(k)
+	k := seriesKey{pair: row.pair, class: uint32(row.value.verdict)}
+	if x.read.AnyMeter {
+		k.pair = r.pairs[row.pair].tenant
+	}
+	if cut := x.asked.cut(x.read, row.set, len(r.sets)); cut != 0 {
+		k.cut = cut
+	} else {
+		k.cut = x.asked.number(x.read, row.set, &r.sets[row.set])
+	}
+	at := x.asked.groups.find(k)
 	if at.group == unasked {
 		p := &r.pairs[row.pair]
 		x.series = usage.Series{Tenant: r.lists.tenants[p.tenant], Meter: r.lists.meters[p.meter], Dimensions: r.sets[row.set]}
@@ -130,35 +143,36 @@ func (x *rollupSums) group(r *rollupReader, row *rollupRow) int32 {
 	return at.group
 }
 
-// cut numbers the part of a set that Group looks at, from 1; 0 where it looks at none.
-func (x *rollupSums) cut(r *rollupReader, set uint32) uint32 {
-	names := x.read.Dimensions
-	if names == nil {
-		return set
+// cut returns the number of the part of a set that Group looks at, 0 where it is not
+// known yet. There are so many sets.
+func (a *asked) cut(read *usage.GroupRead, set uint32, sets int) uint32 {
+	switch {
+	case read.Dimensions == nil:
+		return set + 1
+	case len(read.Dimensions) == 0:
+		return 1
+	case a.cuts == nil:
+		a.cuts, a.cutOf = make([]uint32, sets), make(map[string]uint32)
 	}
-	if len(names) == 0 {
-		return 0
-	}
-	if x.cuts == nil {
-		x.cuts, x.cutOf = make([]uint32, len(r.sets)), make(map[string]uint32)
-	}
-	if n := x.cuts[set]; n != 0 {
-		return n
-	}
-	x.key = x.key[:0]
-	for _, name := range names {
-		if v, ok := r.sets[set].Get(name); ok {
-			x.key = appendLabel(x.key, 1, v)
+	return a.cuts[set]
+}
+
+// number numbers the part of a set.
+func (a *asked) number(read *usage.GroupRead, set uint32, d *usage.Dimensions) uint32 {
+	a.key = a.key[:0]
+	for _, name := range read.Dimensions {
+		if v, ok := d.Get(name); ok {
+			a.key = appendLabel(a.key, 1, v)
 		} else {
-			x.key = append(x.key, 0)
+			a.key = append(a.key, 0)
 		}
 	}
-	n, ok := x.cutOf[string(x.key)]
+	n, ok := a.cutOf[string(a.key)]
 	if !ok {
-		n = uint32(len(x.cutOf)) + 1
-		x.cutOf[string(x.key)] = n
+		n = uint32(len(a.cutOf)) + 1
+		a.cutOf[string(a.key)] = n
 	}
-	x.cuts[set] = n
+	a.cuts[set] = n
 	return n
 }
 

@@ -20,7 +20,7 @@ type query struct {
 	from, to int64  // start in [from, to)
 
 	wants  []want  // in the order of pairs
-	wantOf []int32 // pair -> place in wants, -1 where it is not wanted
+	wantOf []int32 // pair -> place in wants, -1 where it is not wanted; nil where few are
 }
 
 // want is a pair that the selection is about, with what is known of its series.
@@ -75,10 +75,31 @@ func (s *Store) query(sel *usage.Selection) (*query, error) {
 	if !sel.To.IsZero() {
 		q.to = ceilMicro(sel.To)
 	}
-	if q.lo < q.hi && q.from < q.to {
+	if q.lo < q.hi && q.from < q.to && q.reaches() {
 		q.want(&s.names)
 	}
 	return q, nil
+}
+
+// reaches reports whether some part may have a record of the class: rollups leave
+// questions about times in which there is none, and mostly no record is chained.
+func (q *query) reaches() bool {
+	switch q.sel.Class {
+	case usage.Plain:
+		return slices.ContainsFunc(q.parts, func(p part) bool {
+			h := &q.head
+			if p.segment != nil {
+				return q.from <= p.segment.most && q.to > p.segment.least
+			}
+			if p.full != nil {
+				h = p.full
+			}
+			return q.from <= h.most && q.to > h.least
+		})
+	case usage.Chained, usage.Corrections:
+		return slices.ContainsFunc(q.parts, func(p part) bool { return len(p.chained) > 0 })
+	}
+	return true
 }
 
 // want lists the wanted pairs. The lock is held.
@@ -93,10 +114,6 @@ func (q *query) want(n *names) {
 		}
 	}
 	void, hasVoid := n.meters.find("")
-	q.wantOf = make([]int32, len(n.pairs))
-	for i := range q.wantOf {
-		q.wantOf[i] = -1
-	}
 	add := func(code uint32) {
 		p := &n.pairs[code]
 		if len(p.series) > 0 && (meters == nil || meters[p.meter]) {
@@ -120,17 +137,44 @@ func (q *query) want(n *names) {
 	if len(tenants) > 1 {
 		slices.SortFunc(q.wants, func(a, b want) int { return cmp.Compare(a.pair, b.pair) })
 	}
+	if len(q.wants) <= fewWants {
+		return
+	}
+	q.wantOf = make([]int32, len(n.pairs))
+	for i := range q.wantOf {
+		q.wantOf[i] = -1
+	}
 	for i := range q.wants {
 		q.wantOf[q.wants[i].pair] = int32(i)
 	}
 }
 
+// fewWants is how many pairs are searched among instead of being listed by number.
+const fewWants = 8
+
+// place returns the place of a pair in wants, -1 where it is not wanted.
+func (q *query) place(pairCode uint32) int32 {
+	if q.wantOf != nil {
+		if int(pairCode) >= len(q.wantOf) {
+			return -1
+		}
+		return q.wantOf[pairCode]
+	}
+	for i := range q.wants {
+		if q.wants[i].pair == pairCode {
+			return int32(i)
+		}
+	}
+	return -1
+}
+
 // wanted returns the want of a pair, nil when there is none.
 func (q *query) wanted(pairCode uint32) *want {
-	if int(pairCode) >= len(q.wantOf) || q.wantOf[pairCode] < 0 {
+	k := q.place(pairCode)
+	if k < 0 {
 		return nil
 	}
-	return &q.wants[q.wantOf[pairCode]]
+	return &q.wants[k]
 }
 
 const (
@@ -283,7 +327,7 @@ func (q *query) runs(g *segment, f func(run int, w *want, from, to int) bool) {
 		return
 	}
 	for run, p := range g.pairs {
-		if k := q.wantOf[p]; k >= 0 && !call(run, &q.wants[k]) {
+		if k := q.place(p); k >= 0 && !call(run, &q.wants[k]) {
 			return
 		}
 	}

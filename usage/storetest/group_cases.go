@@ -240,11 +240,15 @@ func groupsAddUp(k *kit) {
 	for name, by := range map[string]struct {
 		group      func(*usage.Series, usage.VerdictClass) int
 		dimensions []string
+		anyMeter   bool
 	}{
 		"in one group":              {group: one},
-		"by region":                 {region, []string{"region"}},
-		"by verdict, some left out": {wanted, []string{"host"}},
-		"by verdict, more named":    {wanted, []string{"region", "unknown", "host"}},
+		"in one group of any meter": {one, nil, true},
+		"by region":                 {region, []string{"region"}, false},
+		"by region of any meter":    {region, []string{"unknown", "region"}, true},
+		"by nothing of any meter":   {one, []string{}, true},
+		"by verdict, some left out": {wanted, []string{"host"}, false},
+		"by verdict, more named":    {wanted, []string{"region", "unknown", "host"}, false},
 	} {
 		for what, change := range map[string]func(s *usage.Selection){
 			"everything":       func(*usage.Selection) {},
@@ -258,14 +262,14 @@ func groupsAddUp(k *kit) {
 		} {
 			sel := b.at()
 			change(&sel)
-			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
+			b.grouped(what+" "+name, g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, AnyMeter: by.anyMeter, Values: []string{"quantity", "unknown", "cost"}}, model.Window{})
 			for _, figures := range [][]usage.Figures{
 				{0, 0, 0}, {usage.FigureSum, 0, usage.FigureMin}, {usage.FigureMin, usage.FigureSum, 0}, {usage.FigureMax | usage.FigureMin, usage.AllFigures, usage.FigureSum},
 			} {
-				b.grouped(fmt.Sprintf("%s %s, figures %v", what, name, figures), g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions,
+				b.grouped(fmt.Sprintf("%s %s, figures %v", what, name, figures), g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, AnyMeter: by.anyMeter,
 					Values: []string{"cost", "quantity", "unknown"}, Figures: figures}, model.Window{})
 			}
-			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions}, model.Window{})
+			b.grouped(what+" "+name+" without values", g, usage.GroupRead{Selection: sel, Group: by.group, Dimensions: by.dimensions, AnyMeter: by.anyMeter}, model.Window{})
 		}
 	}
 }
@@ -430,6 +434,8 @@ func groupsOfRollups(k *kit) {
 	for name, read := range map[string]usage.GroupRead{
 		"in one group":   {Group: func(*usage.Series, usage.VerdictClass) int { return 0 }, Dimensions: []string{}},
 		"by region":      {Group: region, Dimensions: []string{"region", "unknown"}},
+		"of any meter":   {Group: region, Dimensions: []string{"region", "unknown"}, AnyMeter: true},
+		"one, any meter": {Group: func(*usage.Series, usage.VerdictClass) int { return 0 }, AnyMeter: true},
 		"by what it can": {Group: func(s *usage.Series, c usage.VerdictClass) int { return int(c)*100 + len(s.Tenant)*10 + region(s, c) }},
 		"some left out": {Dimensions: []string{"host"}, Group: func(s *usage.Series, c usage.VerdictClass) int {
 			if v, _ := s.Dimensions.Get("host"); v == "3" || s.Meter == "storage" && c == 1 {
