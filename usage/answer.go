@@ -478,8 +478,9 @@ func (q *query) rowIn(it *item, cells []filter.Value) Row {
 		// Without a window the bounds are those of the query's own clock.
 		r.Start, r.End = q.src.From, q.src.To
 	}
-	for i := range q.columns {
-		r.Cells = append(r.Cells, q.cellAt(a, i, it.filled))
+	r.Cells = append(r.Cells, a.group.key...)
+	for i := range q.measures {
+		r.Cells = append(r.Cells, q.cell(&q.measures[i], &a.measures[i], it.filled))
 	}
 	return r
 }

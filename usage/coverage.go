@@ -185,6 +185,15 @@ func (t *tiler) month(m *month, from, to int64) {
 			}
 		}
 	}
+	if t.cut {
+		// No bucket fits into windows that are shorter.
+		switch t.window.Window().Unit {
+		case aggregate.Hour:
+			best[0], best[1] = nil, nil
+		case aggregate.Day, aggregate.Week:
+			best[0] = nil
+		}
+	}
 	if best == [len(levels)]*projection{} {
 		t.add(piece{from: from, to: to})
 		return

@@ -216,9 +216,17 @@ func (f *fold) row(g *outGroup, us int64) (*acc, error) {
 	if f.rows >= f.q.book.opts.MaxGroups {
 		return nil, fmt.Errorf("query: %w: more than %d rows; group by fewer fields, use longer windows or a narrower filter", ErrTooLarge, f.q.book.opts.MaxGroups)
 	}
+	if g.rows == nil {
+		// Most groups have as many rows as others.
+		g.rows = make([]*acc, 0, max(1, f.rows/len(f.groups)))
+	}
 	a := f.newAcc()
 	a.group, a.from, a.to = g, from, to
-	g.rows = slices.Insert(g.rows, i, a)
+	if i == len(g.rows) {
+		g.rows = append(g.rows, a)
+	} else {
+		g.rows = slices.Insert(g.rows, i, a)
+	}
 	f.rows++
 	return a, nil
 }

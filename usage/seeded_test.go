@@ -409,6 +409,40 @@ func BenchmarkQuery1M(b *testing.B) {
 	}
 }
 
+// BenchmarkDistinct1M counts the resources of every tenant and month, which goes over
+// the rollups of all series, or over all records.
+func BenchmarkDistinct1M(b *testing.B) {
+	needMillion(b)
+	q := usage.Query{GroupBy: []string{"tenant"}, Window: aggregate.Window{Unit: aggregate.Month}, PageSize: 10_000,
+		Measures: []usage.Measure{{Aggregation: usage.CountDistinct, Of: "resource", Name: "n"}}}
+	seen := map[naiveKey]map[string]bool{}
+	for i := range million.naive {
+		r := &million.naive[i]
+		k, _ := naiveQueries["Q2"](r)
+		if seen[k] == nil {
+			seen[k] = map[string]bool{}
+		}
+		seen[k][r.Dimensions["resource"]] = true
+	}
+	for name, book := range map[string]*usage.Book{"raw": million.raw, "rolled": million.rolled} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var page *usage.Page
+			for b.Loop() {
+				var err error
+				if page, err = book.Query(b.Context(), usage.AllTenants(), q); err != nil {
+					b.Fatal(err)
+				}
+			}
+			require.Len(b, page.Rows, len(seen))
+			for _, row := range page.Rows {
+				k := naiveKey{row.Get("tenant").Str(), row.Start}
+				require.Equal(b, fmt.Sprint(len(seen[k])), row.Get("n").String(), "%v", k)
+			}
+		})
+	}
+}
+
 // BenchmarkAppend200 books batches of 200 with deduplication; every tenth batch
 // comes twice.
 func BenchmarkAppend200(b *testing.B) {
