@@ -377,7 +377,7 @@ func (r *reader) group(done *read, ask func(GroupRead) iter.Seq2[*GroupRow, erro
 	var subs []*subGroup
 	var fault error
 	r.groupings++
-	request := GroupRead{Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), AnyMeter: q.anyMeter(), Confirm: r.confirm}
+	request := GroupRead{Window: q.src.Window, Values: q.values, Figures: q.figures(), Dimensions: append([]string{}, q.needs...), AnyMeter: q.anyMeter(), IgnoresClass: q.ignoresClass(), Confirm: r.confirm}
 	request.Group = func(s *Series, class VerdictClass) int {
 		ok, err := q.seriesAdmits(s.Tenant, s.Meter, s.Dimensions)
 		if ok && err == nil {
@@ -433,6 +433,13 @@ func (q *query) anyMeter() bool {
 		}
 	}
 	return !slices.ContainsFunc(q.required, func(r requiredDimension) bool { return looks(r.field) })
+}
+
+// ignoresClass reports whether records of a series are treated alike whatever their
+// verdicts are.
+func (q *query) ignoresClass() bool {
+	differ := func(f *field) bool { return !f.perSeries() }
+	return q.byClass == nil && !slices.ContainsFunc(q.groups, differ) && !slices.ContainsFunc(q.extra, differ)
 }
 
 // figures says what the measures need to know of each value.

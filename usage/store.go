@@ -355,6 +355,9 @@ type GroupRead struct {
 	// one tenant that agree in Dimensions have the same answer, among those of
 	// Selection.Meters.
 	AnyMeter bool
+	// IgnoresClass: Group has one answer for all classes of verdicts of a series.
+	// false says nothing.
+	IgnoresClass bool
 	// Window cuts time; the zero Window does not.
 	Window aggregate.Window
 	// Values names the values to summarise, in the order in which

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/usagebook/usagebook/aggregate"
+	"github.com/usagebook/usagebook/rules"
 	"github.com/usagebook/usagebook/usage"
 )
 
@@ -243,4 +244,48 @@ func TestFewRecords(t *testing.T) {
 	_, err = b.book.Append(t.Context(), voidOf("v1", all[len(all)-1]), voidOf("v2", all[len(all)-1200]))
 	require.NoError(t, err)
 	check()
+}
+
+// A record with other values than those before, without which every record would have
+// the value first, does not confuse the sum.
+func TestSumAfterANewShape(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	_, err := b.book.Append(t.Context(), use("a", 7), use("b", 8))
+	require.NoError(t, err)
+	for name, q := range sumsOf {
+		answerOf(t, b, q)
+		r := use("new "+name, 5)
+		r.Values = r.Values.WithNumber("a"+name, aggregate.Int(1)) // before the quantity
+		_, err = b.book.Append(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, answerOf(t, b.sibling(t), q), answerOf(t, b, q), name)
+	}
+}
+
+// byID makes records billable whose ids begin with b.
+type byID struct{}
+
+func (byID) Judge(s rules.Subject, _ time.Time) rules.Judgement {
+	return rules.Judgement{Verdict: rules.Verified, Billable: s.ID()[0] == 'b', Version: "v1"}
+}
+
+// A verdict of a class that there was none of before counts at once.
+func TestNewClassOfVerdict(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	var err error
+	b.book, err = usage.New(b.store, &usage.Options{Now: b.clock.Now, Rules: byID{}})
+	require.NoError(t, err)
+	_, err = b.book.Append(t.Context(), use("n1", 7), use("n2", 8))
+	require.NoError(t, err)
+	q := usage.Query{GroupBy: []string{"region"}, Filter: "billable eq true", Measures: []usage.Measure{{Of: usage.QuantityName}}}
+	for range 3 {
+		require.Empty(t, answerOf(t, b, q))
+	}
+	_, err = b.book.Append(t.Context(), use("b1", 7), use("b2", 8))
+	require.NoError(t, err)
+	for range 3 {
+		require.Contains(t, answerOf(t, b, q), "15")
+	}
 }

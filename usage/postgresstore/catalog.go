@@ -2,6 +2,7 @@ package postgresstore
 
 import (
 	"context"
+	"encoding/binary"
 	"iter"
 	"maps"
 	"slices"
@@ -51,13 +52,12 @@ func (q *query) catalogKey() string {
 			key = append(key, 0)
 			continue
 		}
-		key = append(key, 1)
+		key = binary.AppendUvarint(append(key, 1), uint64(len(list)))
 		sorted := slices.Clone(list)
 		slices.Sort(sorted)
 		for _, s := range sorted {
 			key = appendText(key, s)
 		}
-		key = append(key, 0xff)
 	}
 	return string(key)
 }
@@ -134,20 +134,7 @@ func (s *Store) extend(q *query, c *catalog, more map[int64]*usage.Series) {
 	s.catalogs.Put(key, next)
 }
 
-// allClasses returns the classes of the verdicts that there were when somebody
-// looked.
-func (s *Store) allClasses(ctx context.Context) ([]usage.VerdictClass, error) {
-	if list := s.names.classes.Load(); list != nil {
-		return *list, nil
-	}
-	list := []usage.VerdictClass{}
-	err := s.read(ctx, s.text("SELECT DISTINCT state::bigint, billable FROM {s}.verdicts"), nil, func(c [][]byte) error {
-		list = append(list, classOf(integer(c[0]), c[1][0] != 0))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.names.classes.Store(&list)
-	return list, nil
-}
+// allClasses are all that a verdict can be of: unverified, of no rule or verified,
+// each billable or not. Not those that there are: a series that none of them wants is
+// left to the database, which would say nothing of one that came since.
+var allClasses = []usage.VerdictClass{0, 1, 2, 3, 4, 5}

@@ -80,14 +80,11 @@ type grouping struct {
 	windows windows
 	catalog *catalog // nil: by pair, or by series
 	alone   bool     // all is of one tenant and meter
-	every   []bool   // which values all records have; nil: none
 	// kinds are what the series of the catalog belong to: series of one kind
-	// are in the same group whatever their class. kind[i] is that of the i-th
+	// are in the same group of each class. kind[i] is that of the i-th
 	// series, -1 where none is wanted; groups[k] are the groups of kind k by class.
 	kind   []int64
 	groups [][]int
-	// classes are those that Group was asked about.
-	classes []usage.VerdictClass
 }
 
 // byPair reports whether the groups look at tenant and meter alone.
@@ -101,10 +98,10 @@ type sumRow struct {
 }
 
 // run asks the database and gives the answer out. It reports true when the answer
-// had a class of verdict, or a shape of values, that nobody had thought of, and
-// nothing was given out.
+// had a shape of values that nobody had thought of, and nothing was given out.
 func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error) {
 	byPair := g.byPair()
+	every := make([]bool, len(g.read.Values)) // all records have the value
 	if g.catalog != nil {
 		if err := g.decide(); err != nil {
 			return false, err
@@ -157,13 +154,8 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	for i, name := range g.read.Values {
 		v := g.valueOf(&b, name, shapes)
 		asked := g.read.FiguresOf(i)
-		if v != everyValue {
-			out = append(out, "count("+v+")")
-		} else if g.every == nil {
-			g.every = make([]bool, len(g.read.Values))
-		}
-		if v == everyValue {
-			g.every[i] = true // there are as many as records
+		if every[i] = v == everyValue; !every[i] {
+			out = append(out, "count("+v+")") // else there are as many as records
 		}
 		for _, f := range figures {
 			if asked&f.figure != 0 {
@@ -230,9 +222,10 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 	defer space.free()
 	rows, values := space.rows, space.values
 	unknown := false
-	if len(pairs) > fewPairs {
+	if len(pairs) > fewPairs || g.catalog != nil && len(g.catalog.ids) > fewPairs {
 		// A plan that is made for any list takes it for a short one, and would go
-		// from the index to most of the table: plan this time.
+		// from the index to most of the table, or through the list for each record:
+		// plan this time.
 		b.args = append([]any{pgx.QueryExecModeCacheDescribe}, b.args...)
 	}
 	err = g.Store.read(g.ctx, b.String(), b.args, func(c [][]byte) error {
@@ -255,7 +248,7 @@ func (g *grouping) run(give func(*usage.GroupRow) error) (again bool, err error)
 		for i := range g.read.Values {
 			var v aggregate.Summary
 			var err error
-			if g.every != nil && g.every[i] {
+			if every[i] {
 				v.Count = r.records
 			} else {
 				v.Count, c = integer(c[0]), c[1:]
@@ -369,14 +362,6 @@ func (g *grouping) give(rows []sumRow, give func(*usage.GroupRow) error) (again 
 	if err != nil {
 		return false, err
 	}
-	if g.catalog != nil {
-		for _, v := range verdicts {
-			if !g.knowsClass(v.Class()) {
-				g.names.classes.Store(nil)
-				return true, nil
-			}
-		}
-	}
 	var series map[int64]*usage.Series
 	if g.alone {
 		series = map[int64]*usage.Series{0: {Tenant: g.tenants[0], Meter: g.meters[0]}}
@@ -407,11 +392,10 @@ func (g *grouping) give(rows []sumRow, give func(*usage.GroupRow) error) (again 
 		}
 		group := -1
 		if g.catalog != nil && r.kind >= 0 {
-			for k, c := range g.classes {
-				if c == class {
-					group = g.groups[r.kind][k]
-				}
+			if int(class) >= len(allClasses) {
+				return false, damaged("a verdict of class %d", class)
 			}
+			group = g.groups[r.kind][class]
 		} else if at := (asked{r.code, class}); at == lastAt && i > 0 {
 			group = lastGroup
 		} else {
@@ -431,15 +415,6 @@ func (g *grouping) give(rows []sumRow, give func(*usage.GroupRow) error) (again 
 		}
 	}
 	return false, nil
-}
-
-func (g *grouping) knowsClass(c usage.VerdictClass) bool {
-	for _, k := range g.classes {
-		if k == c {
-			return true
-		}
-	}
-	return false
 }
 
 // mostPairs is how many pairs a statement is told. Beyond that it goes by the
@@ -469,10 +444,6 @@ func (g *grouping) wantedPairs() []int64 {
 
 // decide asks Group about the series of the catalog, for all classes of verdicts.
 func (g *grouping) decide() error {
-	var err error
-	if g.classes, err = g.allClasses(g.ctx); err != nil {
-		return err
-	}
 	g.kind, g.groups = make([]int64, len(g.catalog.series)), nil
 	kinds := map[string]int64{}
 	var key []byte
@@ -482,13 +453,19 @@ func (g *grouping) decide() error {
 				return err
 			}
 		}
-		groups := make([]int, len(g.classes))
+		groups := make([]int, len(allClasses))
 		key = key[:0]
 		wanted := false
-		for k, c := range g.classes {
-			groups[k] = max(g.read.Group(s, c), -1)
+		for k, c := range allClasses {
+			if k > 0 && g.read.IgnoresClass {
+				groups[k] = groups[0]
+			} else {
+				groups[k] = max(g.read.Group(s, c), -1)
+			}
 			wanted = wanted || groups[k] >= 0
-			key = fmt.Appendf(key, "%d ", groups[k])
+			if k == 0 || !g.read.IgnoresClass {
+				key = append(strconv.AppendInt(key, int64(groups[k]), 10), ' ')
+			}
 		}
 		if !wanted {
 			g.kind[i] = -1

@@ -31,8 +31,6 @@ type names struct {
 	// rollupSetOf is what the ids of rollup_sets stand for.
 	rollupSetOf *intern.Cache[int64, *usage.Series]
 
-	// classes are those of all verdicts, when they were looked up last.
-	classes atomic.Pointer[[]usage.VerdictClass]
 	// shapesNow are all shapes, when they were looked up last.
 	shapesNow atomic.Pointer[[]shape]
 	// pairsKnown are all pairs, when they were looked up last.
