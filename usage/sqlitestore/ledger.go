@@ -76,15 +76,19 @@ func (l *ledger) recorded(seq int64) (int64, error) {
 // same compares what is booked with a record.
 func (l *ledger) same(b *booked, r *usage.Record) (bool, error) {
 	n, c := l.w.names, l.w.c
-	series, err := n.seriesOf(background, c, b.content.series)
-	if err != nil {
-		return false, err
+	have := usage.Record{Meter: r.Meter, Dimensions: r.Dimensions}
+	if n.remembered(r) != b.content.series {
+		// A name has one code, so that it is another series, or one that is not at hand.
+		series, err := n.seriesOf(background, c, b.content.series)
+		if err != nil {
+			return false, err
+		}
+		have.Meter, have.Dimensions = series.Meter, series.Dimensions
 	}
 	names, err := n.shapeOf(background, c, b.content.shape)
 	if err != nil {
 		return false, err
 	}
-	have := usage.Record{Meter: series.Meter, Dimensions: series.Dimensions}
 	if have.Values, err = b.content.read(names, b.seq); err != nil {
 		return false, err
 	}

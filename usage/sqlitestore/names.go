@@ -402,6 +402,28 @@ func (n *coiner) seriesCode(ctx context.Context, c *conn, pair int64, d *usage.D
 	return code, err
 }
 
+// remembered returns the code of a record's series; 0 where it is not at hand.
+func (n *coiner) remembered(r *usage.Record) int64 {
+	has := func(name []byte) int64 {
+		code, ok := n.codes.Get(string(name))
+		if !ok {
+			code = n.fresh[string(name)]
+		}
+		n.name = name // scratch
+		return code
+	}
+	pair := has(appendPair(n.name[:0], r.Tenant, r.Meter))
+	set := has(appendSet(n.name[:0], &r.Dimensions))
+	if pair == 0 || set == 0 {
+		return 0
+	}
+	key := pairSet{pair, set}
+	if code, ok := n.pairSets.Get(key); ok {
+		return code
+	}
+	return n.freshSeries[key]
+}
+
 // coin returns the code of a name that is not remembered. Most of these are new:
 // so it tries to write it, and the index of contents says where it is there.
 func (n *coiner) coin(ctx context.Context, c *conn, name []byte) (int64, error) {

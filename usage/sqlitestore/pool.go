@@ -132,7 +132,7 @@ func isReadOnly(path string) bool {
 // walPages is after how many pages the log is written back into the file. Random
 // identities change many pages a batch, the same ones again and again: the longer
 // the log, the fewer of them are written twice. 8,192 pages are 32 MiB.
-const walPages = 8192
+const walPages = 16384
 
 func (p *filePool) open(ctx context.Context, cacheBytes int64) (*conn, error) {
 	raw, err := new(sqlite.Driver).Open(p.name)
