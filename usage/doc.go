@@ -138,8 +138,9 @@
 //
 // [Store] is the contract, with numbered rules; package storetest has a case of
 // the same number for each, and storetest.Run holds a store against all of them.
-// [Grouper] and [TaskStore] are optional: what they are for is slower without the
-// one, and refused without the other.
+// [Grouper], [FilterGrouper], [RollupGrouper] and [Assumer] are optional: without them
+// the Book asks for records, rollup rows or the state of the book, and questions are
+// slower. So is [TaskStore], without which jobs and executions are refused.
 //
 // Package usage does no rating, invoicing or quota enforcement, keeps no
 // goroutine outside Run, and knows nothing of HTTP.

@@ -89,19 +89,19 @@
 // series) with random ids of 32 digits, beside a hand-written table of texts and
 // integers with a unique key and an index, on the same driver and settings:
 //
-//	append, batches of 10,000 and of 200               0.95 to 1.2 times as fast
-//	Q1 sum by day and meter, one tenant, 30 days       5.5 to 9 times faster with rollups
-//	Q2 sum by tenant and month, all records            40 times faster and more with rollups, 4 times without
-//	Q3 three meters, resource prefix, by resource/day  half the time
-//	Q4 hourly, one tenant and meter, 7 days            up to twice the time: 0.1 ms against 0.06 ms
-//	bytes on disk                                      109 a record, 121 with rollups, against 187
+//	append, batches of 10,000 and of 200               0.9 of the records a second
+//	Q1 sum by day and meter, one tenant, 30 days       11 times faster with rollups
+//	Q2 sum by tenant and month, all records            50 times faster with rollups
+//	Q3 three meters, resource prefix, by resource/day  2.4 times faster
+//	Q4 hourly, one tenant and meter, 7 days            2 times faster: 0.07 ms
+//	bytes on disk                                      123 a record, 135 with rollups, against 239
 //
-// In Q4, 39 records, the store takes as long as the hand-written statement; the
-// rest is what the Book does for any query. While most records bring a new series,
-// appending is at about 0.85 times the speed. Taking records into rollups costs
-// about as much again as booking them.
+// While most records bring a new series, appending is at about 0.85 times the speed.
+// Taking records into rollups costs about as much again as booking them. The log that
+// precedes the file grows to 64 MiB before it is written back.
 //
-// BenchmarkAppend and BenchmarkQuery_1M measure this. The figures are of a virtual
+// examples/bench measures this, with 2 % of the traffic delivered twice, and
+// BenchmarkAppend and BenchmarkQuery_1M without. The figures are of a virtual
 // machine with two cores that others were using at the same time (go1.26, November
 // 2026): trust the ratios. modernc.org/sqlite was chosen over
 // github.com/ncruces/go-sqlite3 v0.30.5 by the same work: that takes 1.25 times the

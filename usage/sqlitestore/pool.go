@@ -131,7 +131,7 @@ func isReadOnly(path string) bool {
 
 // walPages is after how many pages the log is written back into the file. Random
 // identities change many pages a batch, the same ones again and again: the longer
-// the log, the fewer of them are written twice. 8,192 pages are 32 MiB.
+// the log, the fewer of them are written twice. 16,384 pages are 64 MiB.
 const walPages = 16384
 
 func (p *filePool) open(ctx context.Context, cacheBytes int64) (*conn, error) {
